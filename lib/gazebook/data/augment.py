@@ -1,0 +1,184 @@
+"""The seven augmentations of paper 1, batched on the device, with parameters drawn for each sample.
+
+Each is a function `f(images, generator)` from uint8 [N, C, H, W] to the same shape. The distributions are those of
+the torchvision transforms that the study used, with its magnitudes: zero padding 8, rotation by up to 15 degrees
+(nearest pixel, zero fill), the perspective defaults (distortion .5, probability .5, bilinear, zero fill), jitter of
+brightness, contrast, saturation and hue by .3, .3, .3 and .1 in random order; combined applies them in this order.
+Random numbers are drawn on the generator's device, so that a seed gives the same pictures for any image device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+Augmentation = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+
+PADDING = 8
+DEGREES = 15.0
+DISTORTION = 0.5
+PERSPECTIVE_PROBABILITY = 0.5
+BRIGHTNESS = CONTRAST = SATURATION = 0.3
+HUE = 0.1
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as in torchvision and Pillow
+
+
+def none(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """The images as they are."""
+    return images
+
+
+def crop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """RandomCrop(size, padding=8): a window of the zero-padded image, shifted by -8 to 8 pixels on each axis."""
+    n, _, h, w = images.shape
+    top = _integers(2 * PADDING + 1, n, generator, images.device)
+    left = _integers(2 * PADDING + 1, n, generator, images.device)
+    padded = F.pad(images, (PADDING,) * 4)
+    rows = top[:, None] + torch.arange(h, device=images.device)
+    columns = left[:, None] + torch.arange(w, device=images.device)
+    flat = rows[:, :, None] * (w + 2 * PADDING) + columns[:, None, :]
+    return _gather(padded, flat)
+
+
+def flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """RandomHorizontalFlip(p=.5)."""
+    mirrored = _uniform(0, 1, len(images), generator, images.device) < 0.5
+    return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+
+
+def rotate(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """RandomRotation(15): about the image's centre, nearest pixel, zero fill."""
+    n, _, h, w = images.shape
+    angle = torch.deg2rad(_uniform(-DEGREES, DEGREES, n, generator, images.device))[:, None, None]
+    y = torch.arange(h, device=images.device)[:, None] - (h - 1) / 2
+    x = torch.arange(w, device=images.device)[None, :] - (w - 1) / 2
+    source_x = torch.round(torch.cos(angle) * x - torch.sin(angle) * y + (w - 1) / 2).long()
+    source_y = torch.round(torch.sin(angle) * x + torch.cos(angle) * y + (h - 1) / 2).long()
+    inside = (source_x >= 0) & (source_x < w) & (source_y >= 0) & (source_y < h)
+    flat = source_y.clamp(0, h - 1) * w + source_x.clamp(0, w - 1)
+    return _gather(images, flat) * inside[:, None]
+
+
+def perspective(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """RandomPerspective(distortion_scale=.5, p=.5): bilinear, zero fill."""
+    n, _, h, w = images.shape
+    chosen = _uniform(0, 1, n, generator, images.device) < PERSPECTIVE_PROBABILITY
+    corners = _perspective_corners(n, h, w, generator, images.device)
+    index = chosen.nonzero()[:, 0]
+    if len(index) == 0:
+        return images
+    a, b, c, d, e, f, g, k = _homography(corners[index], h, w).to(torch.float32)[:, :, None, None].unbind(1)
+    y = torch.arange(h, device=images.device)[:, None] + 0.5  # coefficients act on pixel centres, as in torchvision
+    x = torch.arange(w, device=images.device)[None, :] + 0.5
+    depth = g * x + k * y + 1
+    grid = torch.stack([(a * x + b * y + c) / depth * 2 / w - 1, (d * x + e * y + f) / depth * 2 / h - 1], dim=-1)
+    inside = (grid.abs() <= 1).all(-1)[:, None]
+    warped = F.grid_sample(images[index].float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return images.index_copy(0, index, (warped * inside).round_().to(torch.uint8))
+
+
+def color(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """ColorJitter(.3, .3, .3, .1): the four operations in an order drawn for each sample."""
+    n, device = len(images), images.device
+    factors = [
+        _uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS, n, generator, device),
+        _uniform(1 - CONTRAST, 1 + CONTRAST, n, generator, device),
+        _uniform(1 - SATURATION, 1 + SATURATION, n, generator, device),
+        _uniform(-HUE, HUE, n, generator, device),
+    ]
+    order = _uniform(0, 1, 4 * n, generator, device).view(n, 4).argsort(dim=1)
+    pixels = images.float().div_(255)
+    for step in range(4):
+        for kind, operation in enumerate((_adjust_brightness, _adjust_contrast, _adjust_saturation, _adjust_hue)):
+            index = (order[:, step] == kind).nonzero()[:, 0]
+            if len(index):
+                pixels[index] = operation(pixels[index], factors[kind][index][:, None, None, None])
+    return pixels.mul_(255).round_().to(torch.uint8)
+
+
+def combined(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Crop, flip, rotation, perspective, jitter, in the study's order."""
+    for augmentation in (crop, flip, rotate, perspective, color):
+        images = augmentation(images, generator)
+    return images
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "none": none,
+    "crop": crop,
+    "flip": flip,
+    "rotate": rotate,
+    "perspective": perspective,
+    "color": color,
+    "combined": combined,
+}
+
+
+def _uniform(low: float, high: float, n: int, generator: torch.Generator, device) -> torch.Tensor:
+    return (torch.rand(n, generator=generator, device=generator.device) * (high - low) + low).to(device)
+
+
+def _integers(high: int, n: int, generator: torch.Generator, device) -> torch.Tensor:
+    return torch.randint(high, (n,), generator=generator, device=generator.device).to(device)
+
+
+def _gather(images: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
+    """Pixels of images [N, C, H, W] at flat positions [N, h, w] -> [N, C, h, w]."""
+    n, c = images.shape[:2]
+    picked = images.flatten(2).gather(2, flat.flatten(1)[:, None].expand(n, c, -1))
+    return picked.view(n, c, *flat.shape[1:])
+
+
+def _perspective_corners(n: int, h: int, w: int, generator: torch.Generator, device) -> torch.Tensor:
+    """Where the four corners go: [N, 4, 2] as x, y; clockwise from the top left, each moved inwards by up to a quarter."""
+    across, down = int(DISTORTION * (w // 2)) + 1, int(DISTORTION * (h // 2)) + 1
+    dx = torch.stack([_integers(across, n, generator, device) for _ in range(4)], dim=1)
+    dy = torch.stack([_integers(down, n, generator, device) for _ in range(4)], dim=1)
+    right = torch.tensor([0, w - 1, w - 1, 0], device=device)
+    bottom = torch.tensor([0, 0, h - 1, h - 1], device=device)
+    sign_x = torch.tensor([1, -1, -1, 1], device=device)
+    sign_y = torch.tensor([1, 1, -1, -1], device=device)
+    return torch.stack([right + sign_x * dx, bottom + sign_y * dy], dim=2)
+
+
+def _homography(corners: torch.Tensor, h: int, w: int) -> torch.Tensor:
+    """The eight coefficients [N, 8] that map output positions to input ones: `corners` go to the image's corners."""
+    n, device = len(corners), corners.device
+    start = torch.tensor([[0, 0], [w - 1, 0], [w - 1, h - 1], [0, h - 1]], dtype=torch.float64, device=device)
+    x, y = corners.double().unbind(2)
+    one, zero = torch.ones_like(x), torch.zeros_like(x)
+    row_x = torch.stack([x, y, one, zero, zero, zero, -start[:, 0] * x, -start[:, 0] * y], dim=2)
+    row_y = torch.stack([zero, zero, zero, x, y, one, -start[:, 1] * x, -start[:, 1] * y], dim=2)
+    return torch.linalg.solve(torch.cat([row_x, row_y], dim=1), torch.cat([start[:, 0], start[:, 1]]).expand(n, 8))
+
+
+def _grey(pixels: torch.Tensor) -> torch.Tensor:
+    return LUMA[0] * pixels[:, :1] + LUMA[1] * pixels[:, 1:2] + LUMA[2] * pixels[:, 2:3]
+
+
+def _adjust_brightness(pixels: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    return (pixels * factor).clamp_(0, 1)
+
+
+def _adjust_contrast(pixels: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    mean = _grey(pixels).mean(dim=(2, 3), keepdim=True)
+    return torch.lerp(mean, pixels, factor).clamp_(0, 1)
+
+
+def _adjust_saturation(pixels: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    return torch.lerp(_grey(pixels), pixels, factor).clamp_(0, 1)
+
+
+def _adjust_hue(pixels: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Turn the hue of HSV by `shift` in [-.5, .5] of a full circle; value and saturation stay."""
+    value, arg = pixels.max(dim=1, keepdim=True)
+    chroma = value - pixels.amin(dim=1, keepdim=True)
+    r, g, b = pixels[:, :1], pixels[:, 1:2], pixels[:, 2:]
+    # the two channels that are not the largest, in cyclic order, give the hue's offset from the largest one
+    difference = torch.where(arg == 0, g - b, torch.where(arg == 1, b - r, r - g))
+    hue = difference / chroma.clamp_min(1e-12) + 2 * arg + 6 * shift
+    offset = torch.tensor([5.0, 3.0, 1.0], device=pixels.device).view(1, 3, 1, 1)
+    k = torch.remainder(hue + offset, 6)
+    return value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1)

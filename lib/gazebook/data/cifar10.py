@@ -1,0 +1,104 @@
+"""CIFAR-10 (Krizhevsky 2009): 60,000 images of 32 by 32 pixels in ten classes.
+
+Found as a folder of Parquet files in the Hugging Face layout (columns `img` {bytes, path} and `label`) or in
+torchvision's layout; downloaded through torchvision otherwise.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from torchvision.datasets import CIFAR10
+from tqdm import tqdm
+
+from gazebook.data.image_set import ImageSet
+from gazebook.data.sources import search_folders, staging
+from gazebook.errors import GazebookError
+
+CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SPLITS = ("train", "test")
+JPEG_MAGIC = b"\xff\xd8"
+
+
+def load(split: str, root: str | Path | None = None) -> ImageSet:
+    """One split of CIFAR-10. Downloads 170 MB when it is nowhere to be found. Raises GazebookError."""
+    folders = search_folders("cifar10", root)
+    for folder in folders:
+        if parquet := sorted(folder.glob(f"{split}-*.parquet")):
+            return _read_parquet(split, parquet)
+        if (folder / CIFAR10.base_folder).is_dir():
+            return _read_torchvision(split, folder)
+    _download(folders[0])
+    return _read_torchvision(split, folders[0])
+
+
+def _read_parquet(split: str, files: list[Path]) -> ImageSet:
+    encoded, labels = [], []
+    for file in files:
+        try:
+            table = pq.read_table(file)
+        except (pa.ArrowException, OSError) as error:
+            raise GazebookError(f"{file} is not a readable Parquet file ({_first_line(error)}); fetch it again") from error
+        columns = {"img", "label"} - set(table.column_names)
+        if columns or not pa.types.is_struct(table.schema.field("img").type):
+            raise GazebookError(
+                f"{file} has columns {', '.join(table.column_names)}; expected img (bytes, path) and label: use the "
+                "Hugging Face layout of cifar10"
+            )
+        encoded += [row["bytes"] for row in table["img"].to_pylist()]
+        labels += table["label"].to_pylist()
+    images = np.empty((len(encoded), 32, 32, 3), np.uint8)
+    for i, data in enumerate(tqdm(encoded, f"decoding cifar10 {split}", unit=" images", delay=2, leave=False)):
+        images[i] = _decode(data, files)
+    lossy = encoded[0][:2] == JPEG_MAGIC
+    source = ("CIFAR-10 (JPEG)" if lossy else "CIFAR-10") + ", Parquet: " + ", ".join(f.name for f in files)
+    return _image_set(split, images, labels, source)
+
+
+def _decode(data: bytes, files: list[Path]) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except Exception as error:
+        raise GazebookError(f"{files[0].parent} holds an image that does not decode; fetch the files again") from error
+    if pixels.shape != (32, 32, 3):
+        raise GazebookError(f"{files[0].parent} holds an image of shape {pixels.shape}; CIFAR-10 has 32 x 32 pixels")
+    return pixels
+
+
+def _read_torchvision(split: str, folder: Path) -> ImageSet:
+    try:
+        data = CIFAR10(folder, train=split == "train")
+    except (RuntimeError, OSError, EOFError) as error:
+        raise GazebookError(
+            f"{folder / CIFAR10.base_folder} is damaged ({_first_line(error)}); delete that folder and run again"
+        ) from error
+    return _image_set(split, data.data, data.targets, "CIFAR-10, torchvision download")
+
+
+def _download(folder: Path) -> None:
+    print(f"cifar10 was not found; downloading {CIFAR10.filename} (170 MB) to {folder}", flush=True)
+    with staging(folder) as partial:
+        try:
+            CIFAR10(partial, download=True)
+            (partial / CIFAR10.filename).unlink()
+        except (RuntimeError, OSError, EOFError) as error:
+            raise GazebookError(
+                f"the download of cifar10 failed ({_first_line(error)}); check the network and run again, or set "
+                "GAZEBOOK_DATA to a folder that holds cifar10/"
+            ) from error
+
+
+def _image_set(split: str, images: np.ndarray, labels, source: str) -> ImageSet:
+    pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    return ImageSet("cifar10", split, pixels, torch.tensor(labels, dtype=torch.int64), CLASS_NAMES, source)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,81 @@
+"""`ImageSet`: pictures, labels and everything known about them, as tensors."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from gazebook.errors import GazebookError
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """A split of a data set, held in memory.
+
+    images: uint8 [N, 3, H, W]; labels: int64 [N]; masks: bool [N, H, W], the foreground;
+    boxes: int64 [N, 4] as x0, y0, x1, y1 in pixels, end exclusive; backgrounds: int64 [N], index into
+    background_names; attributes: bool [N, A, H, W], one mask for each of attribute_names.
+    `source` says in words where the images came from; it goes into every record.
+    """
+
+    name: str
+    split: str
+    images: torch.Tensor
+    labels: torch.Tensor
+    class_names: tuple[str, ...]
+    source: str
+    masks: torch.Tensor | None = None
+    boxes: torch.Tensor | None = None
+    backgrounds: torch.Tensor | None = None
+    background_names: tuple[str, ...] = ()
+    attributes: torch.Tensor | None = None
+    attribute_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of shape, labels and images, 64 hexadecimal digits."""
+        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        digest.update(self.labels.numpy().tobytes())
+        digest.update(self.images.contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def select(self, indices: torch.Tensor) -> ImageSet:
+        """The images at `indices` (int64 [M]), in that order, with all that is known about them."""
+        per_image = ("images", "labels", "masks", "boxes", "backgrounds", "attributes")
+        chosen = {n: getattr(self, n)[indices] for n in per_image if getattr(self, n) is not None}
+        return dataclasses.replace(self, **chosen)
+
+    def balanced_order(self, seed: int = 0) -> torch.Tensor:
+        """A seeded order of all indices, int64 [N], in which every prefix is as class-balanced as it can be.
+
+        The classes take turns; each class's own order is a seeded permutation. Prefixes are nested by construction.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        shuffled = torch.randperm(len(self), generator=generator)
+        labels = self.labels[shuffled]
+        turn = torch.empty_like(labels)
+        for c in range(self.num_classes):
+            members = labels == c
+            turn[members] = torch.arange(int(members.sum()))
+        return shuffled[torch.argsort(turn * self.num_classes + labels, stable=True)]
+
+    def fraction(self, share: float, seed: int = 0, of: int | None = None) -> ImageSet:
+        """The class-balanced, nested, seeded share in (0, 1] of this set, or of its first `of` balanced images."""
+        total = len(self) if of is None else of
+        if total > len(self):
+            raise GazebookError(f"{self.name} {self.split} has {len(self)} images, {total} were asked for; ask for fewer")
+        count = round(share * total)
+        if not 0 < share <= 1 or count < 1:
+            raise GazebookError(f"a share of {share} of {total} images is empty or too large; give a share in (0, 1]")
+        return self.select(self.balanced_order(seed)[:count])

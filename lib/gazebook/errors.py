@@ -1,0 +1,13 @@
+"""Errors that a user can act on."""
+
+
+class GazebookError(Exception):
+    """A problem the user can solve. The message is one line: what is wrong, then the remedy. Exit code 2."""
+
+
+class DivergedError(GazebookError):
+    """The training loss became NaN or infinite; no record is written."""
+
+
+class BudgetSpent(GazebookError):
+    """The time budget ended during training; the last checkpoint is kept and the next call goes on from it."""

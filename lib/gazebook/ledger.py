@@ -1,0 +1,186 @@
+"""The ledger: results on disk, one small file a run, atomic and content-addressed.
+
+A record is a zip file named by its run's key. It holds `record.json` (run, rows, history, provenance) and one .npy
+file for each array that figures need. Files appear whole or not at all, so any number of processes may fill one
+folder, and two ledgers merge by copying.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gazebook.errors import GazebookError
+from gazebook.runs import Run
+
+SUFFIX = ".run.zip"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one run gave: a row a condition, the training history, arrays for figures, and where it comes from."""
+
+    run: Run
+    rows: list[dict]
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    history: list[dict] = field(default_factory=list)
+    provenance: dict = field(default_factory=dict)
+
+
+class Ledger:
+    """A folder of records. `published` names further folders that are read, never written."""
+
+    def __init__(self, folder: str | Path, published: Iterable[str | Path] = ()):
+        self.folder = Path(folder)
+        self.folders = (self.folder, *(Path(p) for p in published))
+
+    @classmethod
+    def default(cls) -> Ledger:
+        """`$GAZEBOOK_RESULTS`, else results/ in the project; the published results of the project are read as well."""
+        project = project_folder()
+        folder = os.environ.get("GAZEBOOK_RESULTS") or (project or Path.cwd()) / "results"
+        return cls(folder, [project / "book" / "results"] if project else [])
+
+    @property
+    def work(self) -> Path:
+        """Locks, checkpoints and logs of runs in flight."""
+        return self.folder / ".work"
+
+    def __contains__(self, run: Run) -> bool:
+        return self._find(run) is not None
+
+    def missing(self, runs: Iterable[Run]) -> list[Run]:
+        """The runs that have no record, in the given order."""
+        return [run for run in runs if run not in self]
+
+    def keys(self) -> list[str]:
+        """All keys, sorted."""
+        return sorted({f.name.removesuffix(SUFFIX) for folder in self.folders for f in folder.glob(f"*{SUFFIX}")})
+
+    def read(self, run: Run) -> Record:
+        """The record of a run. Raises GazebookError when it is missing or damaged."""
+        file = self._find(run)
+        if file is None:
+            raise GazebookError(f"run {run.key} ({describe(run)}) is not in {self.folder}; train it with: gazebook grid {run.study}")
+        return _read(file)
+
+    def write(self, record: Record) -> Path:
+        """Store a record atomically and return its file. Raises GazebookError when the disk is full or read-only."""
+        target = self.folder / f"{record.run.key}{SUFFIX}"
+        partial = None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".partial-", delete=False) as file:
+                partial = Path(file.name)
+                file.write(_encode(record))
+                file.flush()
+                os.fsync(file.fileno())
+            partial.chmod(0o644)
+            os.replace(partial, target)
+        except OSError as error:
+            raise GazebookError(
+                f"cannot write the record {target} ({error.strerror}); free some disk space or set GAZEBOOK_RESULTS, then run again"
+            ) from error
+        finally:
+            if partial is not None:
+                partial.unlink(missing_ok=True)
+        return target
+
+    def merge(self, other: Ledger) -> int:
+        """Copy the records that `other` has and this one has not; returns how many. Damaged ones raise GazebookError."""
+        copied = 0
+        for key in other.keys():
+            target = self.folder / f"{key}{SUFFIX}"
+            if not target.exists():
+                source = next(f for f in (d / target.name for d in other.folders) if f.exists())
+                _read(source)
+                self.folder.mkdir(parents=True, exist_ok=True)
+                partial = self.folder / f".partial-{os.getpid()}-{key}"
+                shutil.copyfile(source, partial)
+                os.replace(partial, target)
+                copied += 1
+        return copied
+
+    def records(self, runs: Iterable[Run]) -> Iterator[Record]:
+        """The records of those of `runs` that are there."""
+        return (self.read(run) for run in runs if run in self)
+
+    def frame(self, runs: Iterable[Run]) -> pd.DataFrame:
+        """A tidy table: a row for each run that is there and each of its conditions; the run's fields, its key, the metrics."""
+        rows = [
+            {**{k: _cell(v) for k, v in record.run.to_dict().items()}, "key": record.run.key, **row}
+            for record in self.records(runs)
+            for row in record.rows
+        ]
+        return pd.DataFrame(rows)
+
+    def _find(self, run: Run) -> Path | None:
+        files = (folder / f"{run.key}{SUFFIX}" for folder in self.folders)
+        return next((f for f in files if f.exists()), None)
+
+
+def describe(run: Run) -> str:
+    """A run in a few words, for people."""
+    length = f"{run.updates} updates" if run.updates else f"{run.epochs} epochs"
+    return f"{run.head} {run.trunk} on {run.data}, {run.augmentation}, {run.fraction:.0%}, {length}, seed {run.seed}"
+
+
+def project_folder() -> Path | None:
+    """The checkout that holds the current folder, or the one that an editable install points to; None without one."""
+    for start in (Path.cwd(), Path(__file__).parent):
+        for folder in (start, *start.parents):
+            if (folder / "_config.yml").exists() and (folder / "notebooks").is_dir():
+                return folder
+    return None
+
+
+def _encode(record: Record) -> bytes:
+    text = {
+        "run": record.run.to_dict(),
+        "key": record.run.key,
+        "rows": record.rows,
+        "history": record.history,
+        "provenance": record.provenance,
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr("record.json", json.dumps(text, indent=1, allow_nan=False))
+        for name, array in record.arrays.items():
+            content = io.BytesIO()
+            np.save(content, array, allow_pickle=False)
+            archive.writestr(f"{name}.npy", content.getvalue())
+    return buffer.getvalue()
+
+
+def _read(file: Path) -> Record:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            text = json.loads(archive.read("record.json"))
+            arrays = {
+                Path(name).stem: np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
+                for name in archive.namelist()
+                if name.endswith(".npy")
+            }
+            run = Run.from_dict(text["run"])
+            return Record(run, text["rows"], arrays, text["history"], text["provenance"])
+    except (zipfile.BadZipFile, OSError, KeyError, ValueError, EOFError, TypeError) as error:
+        raise GazebookError(f"the record {file} is damaged ({error}); delete it and run again") from error
+
+
+def _cell(value):
+    """Lists and dicts as text, so that a table can be grouped by any column."""
+    with contextlib.suppress(TypeError):
+        hash(value)
+        return value
+    return json.dumps(value)

@@ -1,0 +1,28 @@
+"""What is measured, and how sure one may be of it."""
+
+from gazebook.metrics.attention import (
+    attention_mse,
+    classes_per_image,
+    regions_per_image,
+    soft_share,
+    sparsity,
+    sparsity_per_image,
+)
+from gazebook.metrics.calibration import accuracy, confidence, expected_calibration_error, reliability_bins
+from gazebook.metrics.statistics import bootstrap_interval, mean_interval, rank_correlation
+
+__all__ = [
+    "accuracy",
+    "attention_mse",
+    "bootstrap_interval",
+    "classes_per_image",
+    "confidence",
+    "expected_calibration_error",
+    "mean_interval",
+    "rank_correlation",
+    "regions_per_image",
+    "reliability_bins",
+    "soft_share",
+    "sparsity",
+    "sparsity_per_image",
+]

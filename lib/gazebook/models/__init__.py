@@ -1,0 +1,56 @@
+"""Classifiers with class maps: a trunk, then a head."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from gazebook.errors import GazebookError
+from gazebook.models.heads import ScribeHead, SoftmaxHead, implicit_background, lse_pool
+from gazebook.models.resnet import ResNet8, ResNet18
+
+TRUNKS = {"resnet8": ResNet8, "resnet18": ResNet18}
+HEADS = {"softmax": SoftmaxHead, "scribe": ScribeHead}
+
+__all__ = ["HEADS", "TRUNKS", "Classifier", "ScribeHead", "SoftmaxHead", "build", "implicit_background", "lse_pool"]
+
+
+class Classifier(nn.Module):
+    """Images in [0, 1], float [N, 3, H, W] -> image logits [N, C]; `.cam(x)` gives the class maps [N, C, h, w].
+
+    The study's normalisation (paper 1, released notebooks) is part of the model, so that whoever holds a model can
+    show it pictures.
+    """
+
+    def __init__(self, trunk: nn.Module, head: nn.Module):
+        super().__init__()
+        self.trunk, self.head = trunk, head
+        self.register_buffer("mean", torch.tensor((0.4914, 0.4822, 0.4465)).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor((0.2023, 0.1994, 0.2010)).view(3, 1, 1), persistent=False)
+
+    def cam(self, x: torch.Tensor) -> torch.Tensor:
+        """Class activation maps: float [N, 3, H, W] in [0, 1] -> logits of each class at each place [N, C, h, w]."""
+        return self.head.maps(self.trunk((x - self.mean) / self.std))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Image logits: float [N, 3, H, W] in [0, 1] -> [N, C]."""
+        return self.head.pool(self.cam(x))
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The head's training loss, a scalar: logits [N, C], labels int64 [N]."""
+        return self.head.loss(logits, labels)
+
+
+def build(name: str, num_classes: int, head: str = "softmax", head_options: dict | None = None, **options) -> Classifier:
+    """A classifier with random weights from torch's global generator; `options` go to the trunk.
+
+    Raises GazebookError for a name or an option that does not exist.
+    """
+    for kind, given, known in (("trunk", name, TRUNKS), ("head", head, HEADS)):
+        if given not in known:
+            raise GazebookError(f"unknown {kind} {given!r}; choose from {', '.join(known)}")
+    try:
+        trunk = TRUNKS[name](**options)
+        return Classifier(trunk, HEADS[head](trunk.channels, num_classes, **(head_options or {})))
+    except TypeError as error:
+        raise GazebookError(f"cannot build {name} with head {head}: {error}; see gazebook.models") from error

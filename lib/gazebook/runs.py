@@ -1,0 +1,107 @@
+"""`Run`: everything that determines a result, and its key.
+
+A run is plain data. Its key is a hash of its canonical form, which leaves out every field that has its default
+value: a later chapter may add a field without changing the keys of published results. Two rules follow: a default
+may never change its value, and a change of what training computes raises `FORMAT`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from gazebook.errors import GazebookError
+
+FORMAT = 1
+PROFILES = ("demo", "cpu", "paper")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training of one model and its evaluation.
+
+    Shares and probabilities are in [0, 1]; `milestones` are shares of the training's length; `lr` is the learning
+    rate at the start. `train_images` and `test_images` limit a split to that many images, class-balanced; None
+    takes all. `fraction` is the class-balanced, nested, seeded share of those training images. Exactly one of
+    `epochs` and `updates` gives the training's length.
+    """
+
+    study: str
+    data: str = "scenes"
+    data_options: dict[str, Any] = field(default_factory=dict)
+    train_images: int | None = None
+    test_images: int | None = None
+    fraction: float = 1.0
+    augmentation: str = "none"
+    trunk: str = "resnet8"
+    trunk_options: dict[str, Any] = field(default_factory=dict)
+    head: str = "scribe"
+    head_options: dict[str, Any] = field(default_factory=dict)
+    epochs: int | None = 30
+    updates: int | None = None
+    batch_size: int = 128
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    milestones: tuple[float, ...] = (2 / 3, 5 / 6)
+    gamma: float = 0.1
+    precision: str = "bf16"
+    seed: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        if not 0 < self.fraction <= 1:
+            raise GazebookError(f"fraction is {self.fraction}; give a share in (0, 1]")
+        if (self.epochs is None) == (self.updates is None):
+            raise GazebookError("give exactly one of epochs and updates; set the other to None")
+        for name in ("epochs", "updates", "batch_size", "train_images", "test_images"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                raise GazebookError(f"{name} is {value!r}; give a whole number of at least 1")
+        if self.precision not in ("bf16", "fp32"):
+            raise GazebookError(f"precision is {self.precision!r}; give bf16 or fp32")
+
+    def canonical(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, JSON-ready, in a fixed order."""
+        return {
+            f.name: _plain(getattr(self, f.name))
+            for f in fields(self)
+            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING or not _is_default(self, f)
+        }
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits that name this run's record."""
+        text = json.dumps({"format": FORMAT, **self.canonical()}, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __hash__(self):
+        return hash(self.key)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, JSON-ready."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Run:
+        """The run that `to_dict` or `canonical` wrote. Raises GazebookError on a field this version does not know."""
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            raise GazebookError(f"run has unknown fields {', '.join(unknown)}; update gazebook, or correct the names")
+        return cls(**values)
+
+    def replace(self, **changes) -> Run:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def _is_default(run: Run, f: dataclasses.Field) -> bool:
+    default = f.default if f.default is not dataclasses.MISSING else f.default_factory()
+    return getattr(run, f.name) == default
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,31 @@
+"""The studies, one for each paper: which runs it needs and how a trained model is evaluated.
+
+A study is a module with `TITLE`, `grid(profile) -> list[Run]` (any-time order: coarse axes first) and
+`evaluate(model, run, train, test, device) -> (rows, arrays)`.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from gazebook.errors import GazebookError
+from gazebook.runs import PROFILES, Run
+from gazebook.studies import scribe
+
+STUDIES: dict[str, ModuleType] = {"scribe": scribe}
+
+__all__ = ["STUDIES", "grid", "study"]
+
+
+def study(name: str) -> ModuleType:
+    """The study of that name. Raises GazebookError with the list of names."""
+    if name not in STUDIES:
+        raise GazebookError(f"unknown study {name!r}; choose from {', '.join(STUDIES)}")
+    return STUDIES[name]
+
+
+def grid(name: str, profile: str) -> list[Run]:
+    """The runs of a study in a profile, in the order in which they should be trained, without repetition."""
+    if profile not in PROFILES:
+        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(PROFILES)}")
+    return list(dict.fromkeys(study(name).grid(profile)))

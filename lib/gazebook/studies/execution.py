@@ -1,0 +1,90 @@
+"""One run from nothing to its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from gazebook import data, models
+from gazebook.data.image_set import ImageSet
+from gazebook.ledger import Record
+from gazebook.provenance import provenance
+from gazebook.runs import Run
+from gazebook.studies import study
+from gazebook.train import Recipe, checkpoint, fit
+
+
+def execute(
+    run: Run,
+    *,
+    device: torch.device | str = "cpu",
+    checkpoint_file: Path | None = None,
+    weights_file: Path | None = None,
+    deadline: float | None = None,
+    report: Callable[[dict], None] | None = None,
+    progress: bool = False,
+) -> Record:
+    """Load the data, build, train, evaluate. Keeps the final weights in `weights_file`; writes no record itself."""
+    started = time.monotonic()
+    train, test = training_set(run), test_set(run)
+    model = initial_model(run, train.num_classes)
+    history = fit(
+        model,
+        train,
+        recipe(run),
+        device=device,
+        checkpoint_file=checkpoint_file,
+        deadline=deadline,
+        report=report,
+        progress=progress,
+    )
+    rows, arrays = study(run.study).evaluate(model, run, train, test, device)
+    if weights_file:
+        checkpoint.save(weights_file, model, None, history)
+    seconds = sum(e["seconds"] for e in history)
+    origin = provenance(
+        device,
+        time.monotonic() - started,
+        train_seconds=round(seconds, 1),
+        images_per_second=round(len(train) * len(history) / seconds, 1),
+        data={"source": test.source, "train_sha256": train.fingerprint, "test_sha256": test.fingerprint},
+        seed=run.seed,
+    )
+    return Record(run, rows, arrays, history, origin)
+
+
+def initial_model(run: Run, num_classes: int) -> models.Classifier:
+    """The untrained model of a run; its weights depend on the run's seed, not on torch's global generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        return models.build(run.trunk, num_classes, run.head, run.head_options, **run.trunk_options)
+
+
+def recipe(run: Run) -> Recipe:
+    """The fields of a run that say how to train."""
+    return Recipe(**{f.name: getattr(run, f.name) for f in fields(Recipe)})
+
+
+def training_set(run: Run) -> ImageSet:
+    """The training images of a run: a class-balanced share, nested for one seed."""
+    return _load(run.data, "train", _options(run)).fraction(run.fraction, run.seed, run.train_images)
+
+
+def test_set(run: Run) -> ImageSet:
+    """The test images of a run, the same for all seeds."""
+    images = _load(run.data, "test", _options(run))
+    return images if run.test_images is None else images.fraction(1.0, 0, run.test_images)
+
+
+def _options(run: Run) -> tuple:
+    return tuple(sorted(run.data_options.items()))
+
+
+@lru_cache(maxsize=4)
+def _load(name: str, split: str, options: tuple) -> ImageSet:
+    return data.load(name, split, **dict(options))

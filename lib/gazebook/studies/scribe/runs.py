@@ -1,0 +1,101 @@
+"""Which runs paper 1 needs, for each profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gazebook.data.augment import AUGMENTATIONS
+from gazebook.runs import Run
+
+# Learning rates of the released notebooks; both heads get SCrIBE's in a matched comparison.
+LR = 0.05
+
+
+@dataclass(frozen=True)
+class Axes:
+    """A profile of paper 1: the fields that all runs share, and the axes of its grid.
+
+    `fractions` are ordered so that a prefix is a coarse version of the axis. `control_updates` is the length that the
+    equal-updates control holds constant.
+    """
+
+    fields: dict[str, Any]
+    fractions: tuple[float, ...]
+    seeds: tuple[int, ...]
+    head_seeds: tuple[int, ...]
+    control_updates: int
+    control_fractions: tuple[float, ...]
+    control_augmentations: tuple[str, ...]
+    augmentations: tuple[str, ...] = field(default=tuple(AUGMENTATIONS))
+
+
+AXES = {
+    # minutes on two cores, no network: trends, not accuracies
+    "demo": Axes(
+        fields={"data": "scenes", "train_images": 2000, "test_images": 500, "epochs": 8, "batch_size": 32},
+        fractions=(0.1, 1.0, 0.4),
+        seeds=(0,),
+        head_seeds=(0,),
+        control_updates=200,
+        control_fractions=(0.1, 0.4, 1.0),
+        control_augmentations=("none", "combined"),
+    ),
+    # real images on two cores: 0.4 of the training set at half the study's batch, so that a run has 80% of its updates
+    "cpu": Axes(
+        fields={"data": "cifar10", "train_images": 20_000, "batch_size": 64},
+        fractions=(0.1, 1.0, 0.3, 0.2, 0.5),
+        seeds=(0, 1, 2),
+        head_seeds=(0, 1),
+        control_updates=4695,  # those of 30 epochs of half the images
+        control_fractions=(0.1, 1.0, 0.3, 0.2, 0.5),
+        control_augmentations=("none", "combined"),
+    ),
+    # the study's own settings on one GPU
+    "paper": Axes(
+        fields={"data": "cifar10", "train_images": 50_000, "trunk": "resnet18"},
+        fractions=(0.1, 1.0, 0.5, 0.3, 0.7, 0.2, 0.9, 0.4, 0.6, 0.8),
+        seeds=(0,),
+        head_seeds=(0,),
+        control_updates=5865,
+        control_fractions=(0.1, 1.0, 0.5),
+        control_augmentations=("none", "crop", "combined"),
+    ),
+}
+
+
+def table1(axes: Axes, seeds: tuple[int, ...] | None = None, fractions: tuple[float, ...] | None = None) -> list[Run]:
+    """SCrIBE runs of Table 1: augmentation by training fraction by seed; fractions vary slowest."""
+    return [
+        Run(study="scribe", head="scribe", lr=LR, fraction=f, augmentation=a, seed=s, **axes.fields)
+        for f in fractions or axes.fractions
+        for s in seeds or axes.seeds
+        for a in axes.augmentations
+    ]
+
+
+def heads(axes: Axes, seeds: tuple[int, ...] | None = None) -> list[Run]:
+    """The softmax twins of the SCrIBE runs at 100%: same trunk, same learning rate, same everything."""
+    return [run.replace(head="softmax") for run in table1(axes, seeds or axes.head_seeds, (1.0,))]
+
+
+def control(axes: Axes, seeds: tuple[int, ...] | None = None) -> list[Run]:
+    """The equal-updates control: every fraction is trained for the same number of updates."""
+    return [
+        run.replace(epochs=None, updates=axes.control_updates)
+        for run in table1(axes, seeds, axes.control_fractions)
+        if run.augmentation in axes.control_augmentations
+    ]
+
+
+def grid(profile: str) -> list[Run]:
+    """All runs of the part: the ends of Table 1, its twins, the control, then the middle; the first seed before others."""
+    axes = AXES[profile]
+    runs: list[Run] = []
+    for seed in axes.seeds:
+        runs += table1(axes, (seed,), axes.fractions[:2])
+        runs += heads(axes, (seed,)) if seed in axes.head_seeds else []
+        runs += table1(axes, (seed,), axes.fractions[2:3])
+        runs += control(axes, (seed,))
+        runs += table1(axes, (seed,))
+    return runs

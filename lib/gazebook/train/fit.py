@@ -1,0 +1,164 @@
+"""One training loop for every study: data on the device, batched augmentation, bf16 autocast, resumable."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from gazebook.data.augment import AUGMENTATIONS
+from gazebook.data.image_set import ImageSet
+from gazebook.errors import BudgetSpent, DivergedError, GazebookError
+from gazebook.train import checkpoint
+
+# called with model, images float [N, 3, H, W] in [0, 1], labels int64 [N], generator; gives images of that shape
+Intervention = Callable[[nn.Module, torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to train. The defaults are the study's (paper 1, section 3.1 and released notebooks).
+
+    Give `epochs` or `updates`; `milestones` are shares of the training at which the learning rate is multiplied by
+    `gamma`; `precision` is bf16 (autocast; weights, BatchNorm and pooling stay float32) or fp32.
+    """
+
+    epochs: int | None = 30
+    updates: int | None = None
+    batch_size: int = 128
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    milestones: tuple[float, ...] = (2 / 3, 5 / 6)
+    gamma: float = 0.1
+    precision: str = "bf16"
+    augmentation: str = "none"
+    seed: int = 0
+
+    def length(self, num_images: int) -> tuple[int, int]:
+        """(updates in all, updates an epoch) for a training set of that many images."""
+        each = ceil(num_images / self.batch_size)
+        return (self.updates or self.epochs * each), each
+
+    def lr_at(self, update: int, total: int) -> float:
+        """The learning rate of an update, counted from 0."""
+        return self.lr * self.gamma ** sum(update >= round(m * total) for m in self.milestones)
+
+
+def fit(
+    model: nn.Module,
+    images: ImageSet,
+    recipe: Recipe,
+    *,
+    device: torch.device | str = "cpu",
+    checkpoint_file: Path | None = None,
+    deadline: float | None = None,
+    intervene: Intervention | None = None,
+    compile: bool = False,
+    report: Callable[[dict], None] | None = None,
+    progress: bool = True,
+) -> list[dict]:
+    """Train `model` in place; returns one dict an epoch: epoch, updates, loss, accuracy, images_per_second.
+
+    With `checkpoint_file` the state is saved after each epoch, and a second call goes on from there to the same
+    weights as an unbroken one. `deadline` (time.monotonic) stops between epochs with BudgetSpent. `intervene` may
+    change each batch after augmentation. `report` is called with each epoch's dict. Raises DivergedError.
+    """
+    if recipe.augmentation not in AUGMENTATIONS:
+        raise GazebookError(f"unknown augmentation {recipe.augmentation!r}; choose from {', '.join(AUGMENTATIONS)}")
+    device = torch.device(device)
+    model.to(device=device, memory_format=torch.channels_last).train()
+    optimizer = torch.optim.SGD(
+        model.parameters(), recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, foreach=True
+    )
+    total, each = recipe.length(len(images))
+    history = checkpoint.restore(checkpoint_file, model, optimizer) if checkpoint_file else []
+    epochs = ceil(total / each)
+    step = _step_function(model, optimizer, recipe, device, intervene, compile)
+    data = images.images.to(device), images.labels.to(device)
+    bar = tqdm(total=total, initial=min(total, len(history) * each), unit=" updates", disable=not progress, delay=2, leave=False)
+    with bar:
+        for epoch in range(len(history), epochs):
+            if deadline is not None and time.monotonic() + (history[-1]["seconds"] if history else 0) > deadline:
+                raise BudgetSpent(f"the time budget ended after epoch {epoch} of {epochs}; the same call goes on from there")
+            history.append(_epoch(step, data, recipe, epoch, total, each, bar))
+            if checkpoint_file:
+                checkpoint.save(checkpoint_file, model, optimizer, history)
+            if report:
+                report({**history[-1], "epochs": epochs})
+    return history
+
+
+def autocast(device: torch.device, precision: str):
+    """The autocast context of a precision on a device."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def to_float(images: torch.Tensor) -> torch.Tensor:
+    """uint8 [N, 3, H, W] -> float32 in [0, 1], channels last."""
+    return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
+def _step_function(model, optimizer, recipe, device, intervene, compile):
+    augmentation = AUGMENTATIONS[recipe.augmentation]
+    network = torch.compile(model) if compile else model
+
+    def step(images, labels, lr, generator):
+        """One update; returns loss and number of correct predictions, both on the device."""
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        x = to_float(augmentation(images, generator))
+        if intervene is not None:
+            x = intervene(model, x, labels, generator)
+        with autocast(device, recipe.precision):
+            logits = network(x)
+        loss = model.loss(logits.float(), labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss.detach(), (logits.argmax(dim=1) == labels).sum()
+
+    return step
+
+
+def _epoch(step, data, recipe: Recipe, epoch: int, total: int, each: int, bar: tqdm) -> dict:
+    """One pass over the data (the last may be shorter). All randomness comes from (seed, epoch), so it can be resumed."""
+    images, labels = data
+    generator = torch.Generator(images.device).manual_seed((recipe.seed * 1_000_003 + epoch) % 2**63)
+    order = torch.randperm(len(labels), generator=generator, device=images.device)
+    started, seen, losses, correct = time.monotonic(), 0, [], []
+    for i, index in enumerate(order.split(recipe.batch_size)[: total - epoch * each]):
+        loss, right = step(images[index], labels[index], recipe.lr_at(epoch * each + i, total), generator)
+        losses.append(loss * len(index))
+        correct.append(right)
+        seen += len(index)
+        if i % 50 == 49 or seen == len(labels):  # reading a number back waits for the device: not at every step
+            _stop_if_diverged(loss, epoch, i, recipe)
+            speed = seen / (time.monotonic() - started)
+            bar.set_postfix_str(f"loss {loss:.3f}, {speed:,.0f} images/s", refresh=False)
+        bar.update()
+    _stop_if_diverged(torch.stack(losses).sum(), epoch, len(losses) - 1, recipe)
+    seconds = time.monotonic() - started
+    return {
+        "epoch": epoch + 1,
+        "updates": epoch * each + len(losses),
+        "loss": float(torch.stack(losses).sum()) / seen,
+        "accuracy": float(torch.stack(correct).sum()) / seen,
+        "seconds": seconds,
+        "images_per_second": seen / seconds,
+    }
+
+
+def _stop_if_diverged(loss: torch.Tensor, epoch: int, step: int, recipe: Recipe) -> None:
+    if not torch.isfinite(loss):
+        raise DivergedError(
+            f"the loss is {float(loss)} in epoch {epoch + 1}, update {step + 1} (lr {recipe.lr}); no record was written: "
+            "lower lr, or use precision fp32"
+        )

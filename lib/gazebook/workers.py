@@ -1,0 +1,243 @@
+"""Workers: train the runs that a ledger lacks, in parallel processes that survive being killed.
+
+Each worker walks the same ordered list and takes the first run that has no record and whose lock is free; a lock
+ends with its process. So workers of any number of calls share one ledger, nothing is computed twice, and a killed
+worker loses the epoch in flight. On a CPU one single-threaded process per core is fastest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from gazebook.errors import BudgetSpent, GazebookError
+from gazebook.ledger import Ledger, describe
+from gazebook.runs import Run
+
+POLL_SECONDS = 0.5
+CUDA_WORKERS = 2  # processes share the GPU's time; the second hides the first one's launch time. Not yet measured.
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of `complete` did: runs recorded now, runs still missing, and whether the budget ended it."""
+
+    done: int
+    missing: int
+    budget_spent: bool
+
+
+def complete(
+    runs: Iterable[Run],
+    ledger: Ledger,
+    *,
+    workers: int | None = None,
+    device: str = "auto",
+    budget: float | None = None,
+    progress: bool = True,
+) -> Outcome:
+    """Train and record the runs that `ledger` lacks. `budget` in seconds stops before that time has passed.
+
+    Raises GazebookError when runs failed or all workers died; what was recorded stays recorded.
+    """
+    missing = ledger.missing(dict.fromkeys(runs))
+    if not missing:
+        return Outcome(0, 0, False)
+    device = _device(device)
+    count = min(workers or default_workers(device), len(missing))
+    _prepare(ledger, missing)
+    order = {
+        "runs": [run.to_dict() for run in missing],
+        "folder": str(ledger.folder),
+        "device": device,
+        "seconds": None if budget is None else budget - min(20, budget / 10),  # leaves time to evaluate
+    }
+    crew = [_start(ledger, order, number) for number in range(count)]
+    try:
+        spent, died = _watch(crew, missing, progress)
+    finally:
+        for process in crew:
+            process.kill()
+            process.wait()
+    _raise_failures(ledger, missing, died)
+    left = ledger.missing(missing)
+    return Outcome(len(missing) - len(left), len(left), spent)
+
+
+def parse_budget(text: str) -> float:
+    """'9m', '2h', '90s', '1h30m' or plain seconds -> seconds. Raises GazebookError."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    if not text.strip() or not match:
+        raise GazebookError(f"cannot read the budget {text!r}; write it like 9m, 2h or 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return float(hours * 3600 + minutes * 60 + seconds)
+
+
+def cost(run: Run, full: int = 50_000) -> float:
+    """Training images shown in all; `full` is the size of a data set that the run does not limit."""
+    if run.updates:
+        return run.updates * run.batch_size
+    return run.epochs * run.fraction * (run.train_images or full)
+
+
+def default_workers(device: str) -> int:
+    """One process per usable core on a CPU; CUDA_WORKERS on a GPU."""
+    if device != "cpu":
+        return CUDA_WORKERS
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    import torch  # the parent needs it for nothing else
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _prepare(ledger: Ledger, runs: list[Run]) -> None:
+    try:
+        ledger.work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GazebookError(f"cannot write to {ledger.folder} ({error.strerror}); set GAZEBOOK_RESULTS to another folder") from error
+    for run in runs:
+        _failure_file(ledger, run).unlink(missing_ok=True)
+
+
+def _start(ledger: Ledger, order: dict, number: int) -> subprocess.Popen:
+    """Start a worker and hand it its order. Its standard input stays open: when it closes, the worker ends."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} if order["device"] == "cpu" else os.environ
+    with open(ledger.work / f"worker-{os.getpid()}-{number}.log", "w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gazebook.workers"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=environment,
+        )
+    process.stdin.write(json.dumps(order) + "\n")
+    process.stdin.flush()
+    return process
+
+
+def _watch(crew: list[subprocess.Popen], runs: list[Run], progress: bool) -> tuple[bool, list[int]]:
+    """Show progress until all workers have ended; returns (budget spent, exit codes of workers that died)."""
+    events: queue.Queue = queue.Queue()
+    for process in crew:
+        threading.Thread(target=_listen, args=(process, events), daemon=True).start()
+    total = sum(cost(run) for run in runs)
+    bar = tqdm(total=total, unit=" images", unit_scale=True, disable=not progress, desc=f"0/{len(runs)} runs", mininterval=1)
+    spent, died, finished, open_ends = False, [], 0, len(crew)
+    with bar:
+        while open_ends:
+            event = events.get()
+            if event["event"] == "end":
+                open_ends -= 1
+                died += [event["code"]] if event["code"] else []
+            elif event["event"] == "epoch":
+                bar.update(event["images"])
+                bar.set_postfix_str(f"{event['run']}: epoch {event['epoch']}/{event['epochs']}, loss {event['loss']:.3f}")
+            elif event["event"] == "done":
+                finished += 1
+                bar.set_description(f"{finished}/{len(runs)} runs")
+            elif event["event"] == "budget":
+                spent = True
+    return spent, died
+
+
+def _listen(process: subprocess.Popen, events: queue.Queue) -> None:
+    for line in process.stdout:
+        with suppress(json.JSONDecodeError):  # a worker killed in mid-line
+            events.put(json.loads(line))
+    events.put({"event": "end", "code": process.wait()})
+
+
+def _raise_failures(ledger: Ledger, runs: list[Run], died: list[int]) -> None:
+    failed = [(run, _failure_file(ledger, run).read_text()) for run in runs if _failure_file(ledger, run).exists()]
+    if failed:
+        run, text = failed[0]
+        raise GazebookError(
+            f"{len(failed)} of {len(runs)} runs failed, first {run.key} ({describe(run)}): {text.strip().splitlines()[-1]} "
+            f"(all of it in {_failure_file(ledger, run)})"
+        )
+    if died and ledger.missing(runs):
+        raise GazebookError(
+            f"{len(died)} worker{'s' * (len(died) > 1)} died (exit {died[0]}; -9 is often too little memory); what is recorded "
+            f"stays: run again to go on, with fewer workers if it repeats; logs are in {ledger.work}"
+        )
+
+
+def _failure_file(ledger: Ledger, run: Run) -> Path:
+    return ledger.work / f"{run.key}.failed"
+
+
+def _tell(**event) -> None:
+    print(json.dumps(event), flush=True)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+def work(order: dict) -> None:
+    """A worker's life: take runs until none is left, or until the budget ends."""
+    ledger = Ledger(order["folder"])
+    deadline = None if order["seconds"] is None else time.monotonic() + order["seconds"]
+    runs = [Run.from_dict(values) for values in order["runs"]]
+    while open_runs := [r for r in runs if r not in ledger and not _failure_file(ledger, r).exists()]:
+        for run in open_runs:
+            with suppress(Timeout), FileLock(ledger.work / f"{run.key}.lock", timeout=0):
+                if run not in ledger:  # another worker may have finished it since
+                    if not _train(run, ledger, order["device"], deadline):
+                        return
+                    break
+        else:
+            time.sleep(POLL_SECONDS)  # all that is left is in other hands; take over if they die
+
+
+def _train(run: Run, ledger: Ledger, device: str, deadline: float | None) -> bool:
+    """Train and record one run; False when the budget ended."""
+    from gazebook.studies.execution import execute  # imports torch: only when there is something to train
+
+    def report(epoch: dict) -> None:
+        images = cost(run) / epoch["epochs"]
+        _tell(event="epoch", run=describe(run), images=images, **{k: epoch[k] for k in ("epoch", "epochs", "loss")})
+
+    checkpoint_file = ledger.work / f"{run.key}.checkpoint.safetensors"
+    weights_file = ledger.folder / "weights" / f"{run.key}.safetensors"
+    try:
+        record = execute(
+            run, device=device, checkpoint_file=checkpoint_file, weights_file=weights_file, deadline=deadline, report=report
+        )
+        ledger.write(record)
+        checkpoint_file.unlink(missing_ok=True)
+        _tell(event="done", run=describe(run))
+    except BudgetSpent:
+        _tell(event="budget")
+        return False
+    except Exception as error:  # noqa: BLE001 (recorded for the parent; other runs go on)
+        text = str(error) if isinstance(error, GazebookError) else traceback.format_exc()
+        _failure_file(ledger, run).write_text(text)
+    return True
+
+
+if __name__ == "__main__":
+    order_line = sys.stdin.readline()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    work(json.loads(order_line))
