@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from gazebook.data import cifar10
+from gazebook.data import cifar10, scenes
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import GazebookError
 
-SOURCES: dict[str, Callable[..., ImageSet]] = {"cifar10": cifar10.load}
+SOURCES: dict[str, Callable[..., ImageSet]] = {"scenes": scenes.load, "cifar10": cifar10.load}
 SPLITS = ("train", "test")
 
 __all__ = ["SOURCES", "SPLITS", "ImageSet", "load"]

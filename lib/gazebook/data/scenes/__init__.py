@@ -1,0 +1,53 @@
+"""Scenes: a procedural picture set with known truth, made on the spot.
+
+Ten classes of objects, assembled from parts that can be left out, over ten families of backgrounds. `draw` describes
+scenes, `render` draws them; the same object can be drawn on another background or without one of its parts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gazebook.data.image_set import ImageSet
+from gazebook.data.scenes.objects import ATTRIBUTES, CLASSES, OBJECTS
+from gazebook.data.scenes.render import SIZES, Rendered, render
+from gazebook.data.scenes.specs import BACKGROUNDS, HOME, Specs, draw
+from gazebook.errors import GazebookError
+
+DEFAULT_IMAGES = {"train": 5000, "test": 1000}
+
+__all__ = ["ATTRIBUTES", "BACKGROUNDS", "CLASSES", "HOME", "OBJECTS", "SIZES", "Rendered", "Specs", "draw", "load", "render"]
+
+
+def load(split: str, root: str | Path | None = None, *, size: int = 32, images: int | None = None, seed: int = 0, **parameters):
+    """An ImageSet of scenes with masks, boxes, backgrounds and attribute masks; `root` is not needed.
+
+    `images` defaults to 5000 for train and 1000 for test; further parameters are those of `draw`.
+    """
+    count = DEFAULT_IMAGES[split] if images is None else images
+    if count < 1:
+        raise GazebookError(f"{count} scenes were asked for; ask for at least 1")
+    specs = draw(np.arange(count), seed=seed, split=split, **parameters)
+    rendered = render(specs, size)
+    return image_set(split, specs, rendered)
+
+
+def image_set(split: str, specs: Specs, rendered: Rendered) -> ImageSet:
+    """Descriptions and their pictures as an ImageSet."""
+    return ImageSet(
+        "scenes",
+        split,
+        torch.from_numpy(rendered.images),
+        torch.from_numpy(specs.labels),
+        CLASSES,
+        "procedural scenes",
+        masks=torch.from_numpy(rendered.masks),
+        boxes=torch.from_numpy(rendered.boxes),
+        backgrounds=torch.from_numpy(np.asarray(specs.backgrounds, np.int64)),
+        background_names=BACKGROUNDS,
+        attributes=torch.from_numpy(rendered.attributes),
+        attribute_names=ATTRIBUTES,
+    )
