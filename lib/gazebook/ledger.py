@@ -11,7 +11,6 @@ import contextlib
 import io
 import json
 import os
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -97,20 +96,17 @@ class Ledger:
                 partial.unlink(missing_ok=True)
         return target
 
-    def merge(self, other: Ledger) -> int:
-        """Copy the records that `other` has and this one has not; returns how many. Damaged ones raise GazebookError."""
-        copied = 0
-        for key in other.keys():
-            target = self.folder / f"{key}{SUFFIX}"
-            if not target.exists():
-                source = next(f for f in (d / target.name for d in other.folders) if f.exists())
-                _read(source)
-                self.folder.mkdir(parents=True, exist_ok=True)
-                partial = self.folder / f".partial-{os.getpid()}-{key}"
-                shutil.copyfile(source, partial)
-                os.replace(partial, target)
-                copied += 1
-        return copied
+    def merge(self, other: Ledger, runs: Iterable[Run] | None = None) -> int:
+        """Copy the records (of `runs`, or all) that `other` has and this one has not; returns how many.
+
+        A damaged record raises GazebookError and is not copied.
+        """
+        keys = other.keys() if runs is None else [run.key for run in runs if run in other]
+        new = [key for key in keys if not (self.folder / f"{key}{SUFFIX}").exists()]
+        for key in new:
+            source = next(f for f in (folder / f"{key}{SUFFIX}" for folder in other.folders) if f.exists())
+            self.write(_read(source))
+        return len(new)
 
     def records(self, runs: Iterable[Run]) -> Iterator[Record]:
         """The records of those of `runs` that are there."""
@@ -155,12 +151,19 @@ def _encode(record: Record) -> bytes:
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        archive.writestr("record.json", json.dumps(text, indent=1, allow_nan=False))
+        archive.writestr(_entry("record.json"), json.dumps(text, indent=1, allow_nan=False))
         for name, array in record.arrays.items():
             content = io.BytesIO()
             np.save(content, array, allow_pickle=False)
-            archive.writestr(f"{name}.npy", content.getvalue())
+            archive.writestr(_entry(f"{name}.npy"), content.getvalue())
     return buffer.getvalue()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """A zip entry without the time of day: the same record is the same file."""
+    entry = zipfile.ZipInfo(name)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry
 
 
 def _read(file: Path) -> Record:

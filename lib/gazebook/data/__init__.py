@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from gazebook.data import cifar10, scenes
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import GazebookError
 
-SOURCES: dict[str, Callable[..., ImageSet]] = {"scenes": scenes.load, "cifar10": cifar10.load}
+# a module a data set, each with `load(split, root, **options)` and CLASS_NAMES
+SOURCES: dict[str, ModuleType] = {"scenes": scenes, "cifar10": cifar10}
 SPLITS = ("train", "test")
 
-__all__ = ["SOURCES", "SPLITS", "ImageSet", "load"]
+__all__ = ["SOURCES", "SPLITS", "ImageSet", "class_names", "load"]
 
 
 def load(name: str, split: str, *, root: str | Path | None = None, **options) -> ImageSet:
@@ -21,13 +22,23 @@ def load(name: str, split: str, *, root: str | Path | None = None, **options) ->
     Looks in `root`, else in `$GAZEBOOK_DATA`, else in the user's cache folder, and only then downloads; `scenes` is
     made on the spot. Options are the data set's own. Raises GazebookError with the remedy.
     """
-    if name not in SOURCES:
-        raise GazebookError(f"unknown data set {name!r}; choose from {', '.join(SOURCES)}")
+    source = _source(name)
     if split not in SPLITS:
         raise GazebookError(f"unknown split {split!r} of {name}; choose from {', '.join(SPLITS)}")
     try:
-        return SOURCES[name](split, root=root, **options)
+        return source.load(split, root=root, **options)
     except TypeError as error:
         if "keyword argument" in str(error):
             raise GazebookError(f"data set {name} does not know that option: {error}; see gazebook.data.{name}") from error
         raise
+
+
+def class_names(name: str) -> tuple[str, ...]:
+    """The classes of data set `name`, in the order of its labels, without loading it."""
+    return _source(name).CLASS_NAMES
+
+
+def _source(name: str) -> ModuleType:
+    if name not in SOURCES:
+        raise GazebookError(f"unknown data set {name!r}; choose from {', '.join(SOURCES)}")
+    return SOURCES[name]

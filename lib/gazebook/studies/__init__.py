@@ -1,7 +1,7 @@
 """The studies, one for each paper: which runs it needs and how a trained model is evaluated.
 
-A study is a module with `TITLE`, `grid(profile) -> list[Run]` (any-time order: coarse axes first) and
-`evaluate(model, run, train, test, device) -> (rows, arrays)`.
+A study is a module with `TITLE`, `grid(profile) -> list[Run]` (any-time order: coarse axes first),
+`evaluate(model, run, train, test, device) -> (rows, arrays)`, `results(ledger, runs) -> DataFrame` and `CLAIMS`.
 """
 
 from __future__ import annotations

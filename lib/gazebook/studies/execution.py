@@ -31,7 +31,7 @@ def execute(
 ) -> Record:
     """Load the data, build, train, evaluate. Keeps the final weights in `weights_file`; writes no record itself."""
     started = time.monotonic()
-    train, test = training_set(run), test_set(run)
+    train, test = training_set(run), evaluation_set(run)
     model = initial_model(run, train.num_classes)
     history = fit(
         model,
@@ -75,7 +75,7 @@ def training_set(run: Run) -> ImageSet:
     return _load(run.data, "train", _options(run)).fraction(run.fraction, run.seed, run.train_images)
 
 
-def test_set(run: Run) -> ImageSet:
+def evaluation_set(run: Run) -> ImageSet:
     """The test images of a run, the same for all seeds."""
     images = _load(run.data, "test", _options(run))
     return images if run.test_images is None else images.fraction(1.0, 0, run.test_images)

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from gazebook.data.image_set import ImageSet
-from gazebook.data.scenes.objects import ATTRIBUTES, CLASSES, OBJECTS
+from gazebook.data.scenes.objects import ATTRIBUTES, CLASS_NAMES, OBJECTS
 from gazebook.data.scenes.render import SIZES, Rendered, render
 from gazebook.data.scenes.specs import BACKGROUNDS, HOME, Specs, draw
 from gazebook.errors import GazebookError
 
 DEFAULT_IMAGES = {"train": 5000, "test": 1000}
 
-__all__ = ["ATTRIBUTES", "BACKGROUNDS", "CLASSES", "HOME", "OBJECTS", "SIZES", "Rendered", "Specs", "draw", "load", "render"]
+__all__ = ["ATTRIBUTES", "BACKGROUNDS", "CLASS_NAMES", "HOME", "OBJECTS", "SIZES", "Rendered", "Specs", "draw", "load", "render"]
 
 
 def load(split: str, root: str | Path | None = None, *, size: int = 32, images: int | None = None, seed: int = 0, **parameters):
@@ -42,7 +42,7 @@ def image_set(split: str, specs: Specs, rendered: Rendered) -> ImageSet:
         split,
         torch.from_numpy(rendered.images),
         torch.from_numpy(specs.labels),
-        CLASSES,
+        CLASS_NAMES,
         "procedural scenes",
         masks=torch.from_numpy(rendered.masks),
         boxes=torch.from_numpy(rendered.boxes),

@@ -203,4 +203,4 @@ OBJECTS = (
     Object("bull", bull, ("ears", "tail", "horns", "spots", "legs"), 0.387, 1.0, 8, FUR, ((0, 0.0, 0.8), (0.1, 0.15, 1))),
     Object("butterfly", butterfly, ("wings", "spots", "antennae"), 0.554, 1.0, 35, VIVID, VIVID),
 )
-CLASSES = tuple(o.name for o in OBJECTS)
+CLASS_NAMES = tuple(o.name for o in OBJECTS)

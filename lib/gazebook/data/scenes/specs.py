@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gazebook.data.scenes.objects import ATTRIBUTES, CLASSES, OBJECTS, PATTERNS
+from gazebook.data.scenes.objects import ATTRIBUTES, CLASS_NAMES, OBJECTS, PATTERNS
 from gazebook.errors import GazebookError
 
 BACKGROUNDS = ("sky", "grass", "water", "sand", "forest", "road", "brick", "snow", "fabric", "night")
@@ -96,8 +96,8 @@ def draw(
     """
     _check(background_correlation, area, attribute_frequencies)
     uniform = _Uniform(seed, split, numbers)
-    labels = (uniform("label") * len(CLASSES)).astype(np.int64)
-    home = np.array([BACKGROUNDS.index(HOME[c]) for c in CLASSES])[labels]
+    labels = (uniform("label") * len(CLASS_NAMES)).astype(np.int64)
+    home = np.array([BACKGROUNDS.index(HOME[c]) for c in CLASS_NAMES])[labels]
     other = (uniform("background") * len(BACKGROUNDS)).astype(np.int64)
     share = area[0] + (area[1] - area[0]) * uniform("area")
     scale = np.sqrt(share / np.array([o.area for o in OBJECTS])[labels]) / 2  # half the frame's side

@@ -1,8 +1,10 @@
 """Paper 1: SCrIBE (Liu, Lehman, AlRegib 2020), robustness and overfitting of implicit-background models."""
 
+from gazebook.studies.scribe.claims import CLAIMS
 from gazebook.studies.scribe.evaluation import evaluate
-from gazebook.studies.scribe.runs import AXES, control, grid, heads, table1
+from gazebook.studies.scribe.runs import AXES, axes, control, grid, heads, table1
+from gazebook.studies.scribe.tables import results
 
 TITLE = "SCrIBE: implicit background and overfitting without labels"
 
-__all__ = ["AXES", "TITLE", "control", "evaluate", "grid", "heads", "table1"]
+__all__ = ["AXES", "CLAIMS", "TITLE", "axes", "control", "evaluate", "grid", "heads", "results", "table1"]

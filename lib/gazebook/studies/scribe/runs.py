@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gazebook.data.augment import AUGMENTATIONS
+from gazebook.errors import GazebookError
 from gazebook.runs import Run
 
 # Learning rates of the released notebooks; both heads get SCrIBE's in a matched comparison.
@@ -64,6 +66,34 @@ AXES = {
 }
 
 
+def axes(
+    profile: str,
+    *,
+    augmentations: Sequence[str] = (),
+    fractions: Sequence[float] = (),
+    seeds: Sequence[int] = (),
+    control_updates: int = 0,
+    overrides: dict[str, Any] | None = None,
+) -> Axes:
+    """The axes of a profile with some of them replaced (empty or 0: the profile's own); `overrides` are fields of Run."""
+    if profile not in AXES:
+        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(AXES)}")
+    if unknown := set(augmentations) - set(AUGMENTATIONS):
+        raise GazebookError(f"unknown augmentation {', '.join(sorted(unknown))}; choose from {', '.join(AUGMENTATIONS)}")
+    own = AXES[profile]
+    return replace(
+        own,
+        fields=own.fields | (overrides or {}),
+        augmentations=tuple(augmentations) or own.augmentations,
+        control_augmentations=tuple(a for a in own.control_augmentations if not augmentations or a in augmentations),
+        fractions=tuple(fractions) or own.fractions,
+        control_fractions=tuple(fractions) or own.control_fractions,
+        seeds=tuple(seeds) or own.seeds,
+        head_seeds=tuple(s for s in own.head_seeds if not seeds or s in seeds),
+        control_updates=control_updates or own.control_updates,
+    )
+
+
 def table1(axes: Axes, seeds: tuple[int, ...] | None = None, fractions: tuple[float, ...] | None = None) -> list[Run]:
     """SCrIBE runs of Table 1: augmentation by training fraction by seed; fractions vary slowest."""
     return [
@@ -76,7 +106,7 @@ def table1(axes: Axes, seeds: tuple[int, ...] | None = None, fractions: tuple[fl
 
 def heads(axes: Axes, seeds: tuple[int, ...] | None = None) -> list[Run]:
     """The softmax twins of the SCrIBE runs at 100%: same trunk, same learning rate, same everything."""
-    return [run.replace(head="softmax") for run in table1(axes, seeds or axes.head_seeds, (1.0,))]
+    return [run.replace(head="softmax", head_options={}) for run in table1(axes, seeds or axes.head_seeds, (1.0,))]
 
 
 def control(axes: Axes, seeds: tuple[int, ...] | None = None) -> list[Run]:
@@ -90,12 +120,12 @@ def control(axes: Axes, seeds: tuple[int, ...] | None = None) -> list[Run]:
 
 def grid(profile: str) -> list[Run]:
     """All runs of the part: the ends of Table 1, its twins, the control, then the middle; the first seed before others."""
-    axes = AXES[profile]
+    own = AXES[profile]
     runs: list[Run] = []
-    for seed in axes.seeds:
-        runs += table1(axes, (seed,), axes.fractions[:2])
-        runs += heads(axes, (seed,)) if seed in axes.head_seeds else []
-        runs += table1(axes, (seed,), axes.fractions[2:3])
-        runs += control(axes, (seed,))
-        runs += table1(axes, (seed,))
+    for seed in own.seeds:
+        runs += table1(own, (seed,), own.fractions[:2])
+        runs += heads(own, (seed,)) if seed in own.head_seeds else []
+        runs += table1(own, (seed,), own.fractions[2:3])
+        runs += control(own, (seed,))
+        runs += table1(own, (seed,))
     return runs

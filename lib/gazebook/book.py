@@ -1,0 +1,178 @@
+"""The book: execute the notebooks with papermill, render them with Jupyter Book."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import files
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import yaml
+from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
+
+import gazebook
+from gazebook.errors import GazebookError
+from gazebook.ledger import Ledger, project_folder
+
+START_TIMEOUT = 180  # seconds until a kernel must answer; a busy machine needs more than the default 60
+
+
+def project() -> Path:
+    """The checkout's folder. Raises GazebookError when there is none."""
+    folder = project_folder()
+    if folder is None:
+        raise GazebookError("no gazebook checkout here; run this inside a clone of the repository")
+    return folder
+
+
+def chapters(folder: Path) -> list[Path]:
+    """The notebooks of the book, in the order of its table of contents."""
+    toc = yaml.safe_load((folder / "book" / "_toc.yml").read_text())
+    names = [c["file"] for part in toc["parts"] for c in part["chapters"] if c["file"].startswith("chapters/")]
+    return [folder / "notebooks" / f"{name.removeprefix('chapters/')}.ipynb" for name in names]
+
+
+def parameters(notebook: Path) -> dict[str, dict]:
+    """The parameters of a notebook: name -> default, type, help. Raises GazebookError when it is not a notebook."""
+    if not notebook.is_file() or notebook.suffix != ".ipynb":
+        known = ", ".join(str(c.relative_to(project())) for c in chapters(project()))
+        raise GazebookError(f"{notebook} is not a notebook; choose from {known}")
+    try:
+        found = papermill.inspect_notebook(str(notebook))
+    except (ValueError, nbformat.reader.NotJSONError) as error:
+        raise GazebookError(f"{notebook} is not a readable notebook; restore it with: git checkout {notebook}") from error
+    return {
+        name: {"default": ast.literal_eval(p["default"]), "type": p["inferred_type_name"], "help": p["help"]}
+        for name, p in found.items()
+    }
+
+
+def checked(notebook: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """`given` when every name is a parameter of the notebook and every value has its type; text is read as YAML."""
+    known = parameters(notebook)
+    values = {}
+    for name, value in given.items():
+        if name not in known:
+            listed = ", ".join(f"{n} ({p['type']})" for n, p in known.items())
+            raise GazebookError(f"{notebook.name} has no parameter {name!r}; it has {listed}")
+        kind = type(known[name]["default"])
+        if isinstance(value, str) and kind is not str:
+            try:
+                value = yaml.safe_load(value)
+            except yaml.YAMLError:
+                value = None
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise GazebookError(
+                f"parameter {name} of {notebook.name} is {given[name]!r}; give {_article(kind)} such as {known[name]['default']!r}"
+            )
+        values[name] = value
+    return values
+
+
+def execute(notebook: Path, output: Path, given: dict[str, Any], progress: bool = True) -> Path:
+    """Execute a notebook with parameters; `output` appears only when it ran to its end.
+
+    A failed run is kept beside it as NAME.failed.ipynb. Raises GazebookError that names the notebook and the error.
+    """
+    values = checked(notebook, given)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f"{output.stem}.partial.ipynb")
+    failed = output.with_name(f"{output.stem}.failed.ipynb")
+    failed.unlink(missing_ok=True)
+    try:
+        papermill.execute_notebook(
+            os.path.relpath(notebook),  # recorded as given: no machine's paths in what is published
+            os.path.relpath(partial),
+            values,
+            progress_bar={"desc": notebook.stem, "leave": False} if progress else False,
+            start_timeout=START_TIMEOUT,
+        )
+        _stamp(partial, fingerprint(notebook, values))
+        os.replace(partial, output)
+    except PapermillExecutionError as error:
+        os.replace(partial, failed)
+        reason = str(error.evalue).strip().splitlines() or [""]
+        raise GazebookError(f"{notebook.name} failed: {error.ename}: {reason[0]} (read it in {failed})") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return output
+
+
+def fingerprint(notebook: Path, values: dict[str, Any]) -> str:
+    """A hash of all that a page depends on: the notebook, its parameters, the package, the records there are."""
+    digest = hashlib.sha256(notebook.read_bytes())
+    digest.update(json.dumps(values, sort_keys=True).encode())
+    for file in sorted(Path(gazebook.__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    digest.update(" ".join(Ledger.default().keys()).encode())
+    return digest.hexdigest()
+
+
+def is_current(notebook: Path, output: Path, values: dict[str, Any]) -> bool:
+    """Whether `output` shows just what executing the notebook now would show."""
+    try:
+        stored = json.loads(output.read_text()).get("metadata", {}).get("gazebook", {})
+    except (OSError, json.JSONDecodeError):
+        return False
+    return stored.get("fingerprint") == fingerprint(notebook, values)
+
+
+def execute_chapters(folder: Path, given: dict[str, Any], force: bool = False) -> None:
+    """Execute the chapters whose page is out of date; each takes those of `given` that it has as parameters."""
+    todo = []
+    for notebook in chapters(folder):
+        output = folder / "book" / "chapters" / notebook.relative_to(folder / "notebooks")
+        values = checked(notebook, {n: v for n, v in given.items() if n in parameters(notebook)})
+        if force or not is_current(notebook, output, values):
+            todo.append((notebook, output, values))
+    for notebook, output, values in tqdm(todo, "chapters", unit=" chapter", disable=not todo):
+        execute(notebook, output, values)
+
+
+def render(folder: Path) -> Path:
+    """Render the book with Jupyter Book; a warning fails. Returns the path of index.html."""
+    _copy_mathjax(folder / "book" / "_static" / "mathjax")
+    html = folder / "book" / "_build" / "html"
+    command = ["-m", "jupyter_book.cli.main", "build", "book", "--config", "_config.yml", "--path-output", "book"]
+    done = subprocess.run(
+        [sys.executable, *command, "-n", "-W", "--keep-going"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        warnings = [line for line in (done.stdout + done.stderr).splitlines() if re.search(r"WARNING|ERROR|Error", line)]
+        raise GazebookError(f"rendering failed with {len(warnings)} warnings: {' | '.join(warnings[:5]) or done.stderr[-500:]}")
+    for page in html.glob("chapters/**/*.html"):
+        # chapters are generated: their source links (edit, Colab, Binder) lead to the notebooks that they are made from
+        page.write_text(page.read_text().replace("book/chapters/", "notebooks/").replace("book%2Fchapters%2F", "notebooks%2F"))
+    return html / "index.html"
+
+
+def _copy_mathjax(target: Path) -> None:
+    """MathJax from its installed package, so that pages show formulas without a network."""
+    for file in files("sphinx-mathjax-offline") or []:
+        if file.name == "tex-svg.js":
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file.locate(), target / file.name)
+            return
+    raise GazebookError("MathJax is not installed; run: make install")
+
+
+def _stamp(notebook: Path, value: str) -> None:
+    content = json.loads(notebook.read_text())
+    content["metadata"]["gazebook"] = {"fingerprint": value}
+    notebook.write_text(json.dumps(content, indent=1))
+
+
+def _article(kind: type) -> str:
+    return f"{'an' if kind.__name__[0] in 'aeiou' else 'a'} {kind.__name__}"

@@ -1,0 +1,202 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gazebook.errors import GazebookError
+from gazebook.ledger import Ledger, describe
+from gazebook.runs import PROFILES
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A reproducible study book: what do image classifiers look at?",
+)
+
+Profile = Annotated[str, typer.Option("--profile", help=f"Which results: {', '.join(PROFILES)}.")]
+Workers = Annotated[int | None, typer.Option(help="Processes that train at once; default: one a core, two on a GPU.", min=1)]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Budget = Annotated[str | None, typer.Option(help="Stop cleanly before this time has passed: 9m, 2h, 1h30m.")]
+
+
+@app.command(epilog="Examples: gazebook book · gazebook book --profile cpu --no-train")
+def book(
+    profile: Profile = "demo",
+    train: Annotated[bool, typer.Option(help="Train the runs that the ledger lacks.")] = True,
+    force: Annotated[bool, typer.Option("--force", help="Execute every notebook, also those that are up to date.")] = False,
+    workers: Workers = None,
+    device: Device = "auto",
+) -> None:
+    """Train what is missing, execute the notebooks, render the book, print the path of its first page."""
+    from gazebook import book as pages
+    from gazebook.studies import STUDIES
+
+    started = time.monotonic()
+    folder = pages.project()
+    if train:
+        for name in STUDIES:
+            _train(name, profile, workers, device, None)
+    pages.execute_chapters(folder, {"profile": _known(profile), "train": train}, force)
+    typer.echo("rendering", err=True)
+    index = pages.render(folder)
+    typer.echo(f"{index}")
+    typer.echo(f"done in {time.monotonic() - started:.0f} s", err=True)
+
+
+@app.command(
+    epilog="Examples: gazebook run notebooks/scribe/implicit-background.ipynb -p augmentation crop · "
+    "gazebook run notebooks/scribe/overfitting-without-labels.ipynb -p profile cpu -p seeds '[0]' --output mine.ipynb"
+)
+def run(
+    notebook: Annotated[Path, typer.Argument(help="A notebook of the book.")],
+    parameter: Annotated[list[str] | None, typer.Option("-p", help="NAME VALUE, as often as needed.", metavar="NAME VALUE")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where the executed notebook goes; default: results/notebooks/.")] = None,
+    profile: Annotated[str | None, typer.Option("--profile", help="Short for -p profile NAME.")] = None,
+) -> None:
+    """Execute one notebook with other parameters. Runs that are in the ledger are not trained again."""
+    from gazebook import book as pages
+
+    given = _pairs(parameter or []) | ({"profile": _known(profile)} if profile else {})
+    target = output or Ledger.default().folder / "notebooks" / notebook.name
+    if target.suffix != ".ipynb":
+        raise GazebookError(f"the output {target} is not a notebook; give a name that ends in .ipynb")
+    typer.echo(pages.execute(notebook, target, given))
+
+
+@app.command(epilog="Examples: gazebook grid scribe · gazebook grid scribe --profile cpu --budget 2h")
+def grid(
+    study: Annotated[str, typer.Argument(help="A study, such as scribe.")],
+    profile: Profile = "demo",
+    budget: Budget = None,
+    workers: Workers = None,
+    device: Device = "auto",
+) -> None:
+    """Train and record the missing runs of a study; survives being killed, and goes on where it was."""
+    from gazebook.workers import parse_budget
+
+    outcome = _train(study, profile, workers, device, parse_budget(budget) if budget else None)
+    text = f"{outcome.done} runs recorded, {outcome.missing} missing"
+    typer.echo(text + ("; the budget is spent: the same call goes on from here" if outcome.budget_spent else ""))
+
+
+@app.command(epilog="Example: gazebook status --profile cpu")
+def status(profile: Profile = "demo") -> None:
+    """What is done, what is missing, and how long it will take."""
+    from gazebook.studies import STUDIES
+    from gazebook.studies import grid as runs_of
+    from gazebook.workers import cost, default_workers
+
+    ledger = Ledger.default()
+    for name in STUDIES:
+        runs = runs_of(name, _known(profile))
+        missing = ledger.missing(runs)
+        line = f"{name} {profile}: {len(runs) - len(missing)} of {len(runs)} runs done"
+        done = [r.provenance for r in ledger.records(runs)]
+        if missing and done:
+            rate = sum(cost(r) for r in runs if r in ledger) / sum(o["seconds"] for o in done)
+            seconds = sum(cost(r) for r in missing) / rate
+            line += f"; {len(missing)} missing, about {seconds / 60:.0f} min of one worker ({default_workers('cpu')} cores here)"
+        elif missing:
+            line += f"; {len(missing)} missing"
+        typer.echo(line)
+        for run_ in missing[:10]:
+            typer.echo(f"  missing {run_.key} {describe(run_)}")
+        if len(missing) > 10:
+            typer.echo(f"  and {len(missing) - 10} more")
+
+
+@app.command(epilog="Examples: gazebook data · gazebook data cifar10 --root /path/to/folder")
+def data(
+    name: Annotated[str, typer.Argument(help="A data set; scenes needs no files.")] = "scenes",
+    root: Annotated[Path | None, typer.Option(help="Folder to look in; default: $GAZEBOOK_DATA, then the user's cache.")] = None,
+) -> None:
+    """Find (or make, or download) a data set and say what it holds."""
+    from gazebook import data as sets
+
+    for split in sets.SPLITS:
+        found = sets.load(name, split, root=root)
+        shape = "x".join(map(str, found.images.shape[2:]))
+        typer.echo(f"{name} {split}: {len(found)} images of {shape} px, {found.num_classes} classes, from {found.source}")
+        typer.echo(f"  sha256 {found.fingerprint}")
+
+
+@app.command(epilog="Example: gazebook claims --profile cpu")
+def claims(profile: Profile = "demo") -> None:
+    """The claims of every paper with our evidence and verdict, from the runs in the ledger."""
+    from gazebook.studies import STUDIES
+    from gazebook.studies import grid as runs_of
+    from gazebook.studies.verdicts import scorecard
+
+    for name, study in STUDIES.items():
+        results = study.results(Ledger.default(), runs_of(name, _known(profile)))
+        typer.echo(f"{study.TITLE}, profile {profile}")
+        for _, row in scorecard(study.CLAIMS, results).iterrows():
+            typer.echo(f"{row['no.']:>3}  {row['verdict']:<14} {row['claim']}\n     paper: {row['paper']}\n     ours: {row['ours']}")
+
+
+@app.command(epilog="Example: gazebook publish --profile cpu")
+def publish(profile: Profile) -> None:
+    """Copy the records of a profile from the working ledger to book/results/, the published ledger."""
+    from gazebook.book import project
+    from gazebook.studies import STUDIES
+    from gazebook.studies import grid as runs_of
+
+    published = Ledger(project() / "book" / "results")
+    runs = [run for name in STUDIES for run in runs_of(name, _known(profile))]
+    copied = published.merge(Ledger.default(), runs)
+    typer.echo(f"{copied} records copied to {published.folder}, {len(published.missing(runs))} of {len(runs)} are missing there")
+
+
+def _train(study: str, profile: str, workers: int | None, device: str, budget: float | None):
+    from gazebook.studies import grid as runs_of
+    from gazebook.workers import complete
+
+    if device not in ("auto", "cpu", "cuda"):
+        raise GazebookError(f"unknown device {device!r}; choose from auto, cpu, cuda")
+    return complete(runs_of(study, profile), Ledger.default(), workers=workers, device=device, budget=budget)
+
+
+def _known(profile: str) -> str:
+    if profile not in PROFILES:
+        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(PROFILES)}")
+    return profile
+
+
+def _pairs(words: list[str]) -> dict[str, str]:
+    return dict(word.split("\0", 1) for word in words)
+
+
+def _join_parameters(arguments: list[str]) -> list[str]:
+    """papermill's `-p NAME VALUE` as the single value that the parser expects of an option."""
+    joined, rest = [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        joined.append(word)
+        if word == "-p":
+            if len(rest) < 2:
+                raise GazebookError("-p needs a NAME and a VALUE, such as: -p profile cpu")
+            joined.append(f"{rest.pop(0)}\0{rest.pop(0)}")
+    return joined
+
+
+def main() -> None:
+    """Entry point: errors that a user can act on become one line and exit code 2."""
+    try:
+        app(_join_parameters(sys.argv[1:]))
+    except GazebookError as error:
+        typer.echo(f"gazebook: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("gazebook: stopped; the same call goes on from here", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

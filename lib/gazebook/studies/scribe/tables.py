@@ -1,0 +1,143 @@
+"""Paper 1's tables from the ledger, beside the paper's own."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pandas as pd
+
+from gazebook.data.augment import AUGMENTATIONS
+from gazebook.ledger import Ledger
+from gazebook.metrics import mean_interval
+from gazebook.runs import Run
+
+# The paper's names of the augmentations (torchvision's transforms)
+TITLES = {
+    "none": "No transform",
+    "crop": "RandomCrop",
+    "flip": "RandomHorizontalFlip",
+    "rotate": "RandomRotation",
+    "perspective": "RandomPerspective",
+    "color": "ColorJitter",
+    "combined": "Combined",
+}
+
+
+def results(ledger: Ledger, runs: list[Run]) -> pd.DataFrame:
+    """Tidy results of the runs that are there: one row a run and split (test, train).
+
+    Adds `percent` (of the training images) and `protocol`: "epochs" (every fraction for the same epochs, as in the
+    paper) or "updates" (every fraction for the same number of updates).
+    """
+    frame = ledger.frame(runs)
+    if frame.empty:
+        return pd.DataFrame(columns=["head", "augmentation", "percent", "seed", "split", "protocol", "sparsity"])
+    frame["percent"] = (frame["fraction"] * 100).round().astype(int)
+    frame["protocol"] = frame["updates"].isna().map({True: "epochs", False: "updates"})
+    return frame
+
+
+def paper_table1() -> pd.DataFrame:
+    """Table 1 of the paper: augmentation, percent, sparsity."""
+    return _paper("table1").rename(columns={"train_percent": "percent"})
+
+
+def paper_table3() -> pd.DataFrame:
+    """Table 3 of the paper, as shares in [0, 1]: augmentation, head, accuracy, confidence, ece."""
+    table = _paper("table3")
+    shares = {f"{name}_percent": name for name in ("accuracy", "confidence", "ece")}
+    return table.assign(**{short: table[long] / 100 for long, short in shares.items()}).drop(columns=list(shares))
+
+
+def tested(frame: pd.DataFrame, head: str = "scribe", protocol: str = "epochs") -> pd.DataFrame:
+    """The rows of one head and protocol that were measured on the test set."""
+    return frame[(frame["split"] == "test") & (frame["head"] == head) & (frame["protocol"] == protocol)]
+
+
+def table1(frame: pd.DataFrame) -> pd.DataFrame:
+    """Table 1, three rows an augmentation: ours (mean over seeds), the paper's, the difference; a column a percentage."""
+    ours = tested(frame).pivot_table(index="augmentation", columns="percent", values="sparsity")
+    paper = paper_table1().pivot(index="augmentation", columns="percent", values="sparsity")
+    rows = {}
+    for name in (a for a in AUGMENTATIONS if a in ours.index):
+        rows[TITLES[name], "ours"] = ours.loc[name]
+        rows[TITLES[name], "paper"] = paper.loc[name].reindex(ours.columns)
+        rows[TITLES[name], "difference"] = rows[TITLES[name], "ours"] - rows[TITLES[name], "paper"]
+    return pd.DataFrame(rows).T.rename(columns=lambda percent: f"{percent}%")
+
+
+def heads_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Table 3, matched: both heads at 100% with one trunk and learning rate; percentages, beside the paper's differences."""
+    full = frame[(frame["split"] == "test") & (frame["protocol"] == "epochs") & (frame["percent"] == 100)]
+    full = full.rename(columns={"ece_10": "ece"})  # the paper's figures are of ten bins
+    columns = ["accuracy", "confidence", "ece"]
+    ours = full.pivot_table(index="augmentation", columns="head", values=columns)
+    paper = paper_table3().pivot(index="augmentation", columns="head", values=columns)
+    rows = {}
+    for name in (a for a in AUGMENTATIONS if a in ours.index and {"softmax", "scribe"} <= set(ours.columns.levels[1])):
+        row = {}
+        for column in columns:
+            row[column, "softmax"], row[column, "SCrIBE"] = (100 * ours.loc[name, (column, h)] for h in ("softmax", "scribe"))
+            row[column, "gain"] = row[column, "SCrIBE"] - row[column, "softmax"]
+            row[column, "paper's gain"] = 100 * (paper.loc[name, (column, "scribe")] - paper.loc[name, (column, "softmax")])
+        rows[TITLES[name]] = row
+    return pd.DataFrame(rows).T
+
+
+def gain_interval(frame: pd.DataFrame, metric: str) -> tuple[float, float, float]:
+    """SCrIBE minus softmax at 100%, paired by seed and averaged over augmentations: mean and 95% interval over seeds."""
+    full = frame[(frame["split"] == "test") & (frame["protocol"] == "epochs") & (frame["percent"] == 100)]
+    wide = full.pivot_table(index=["seed", "augmentation"], columns="head", values=metric).dropna()
+    if not {"softmax", "scribe"} <= set(wide.columns):
+        return float("nan"), float("nan"), float("nan")
+    by_seed = (wide["scribe"] - wide["softmax"]).groupby("seed").mean()
+    return float(by_seed.mean()), *mean_interval(by_seed)
+
+
+def control_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """The ends of the size axis under both protocols, means over seeds, for the augmentations of the control."""
+    own = frame[(frame["head"] == "scribe") & frame["augmentation"].isin(control_augmentations(frame))]
+    ends = own["percent"].isin({own["percent"].min(), own["percent"].max()})
+    wide = own[ends].pivot_table(
+        index=["augmentation", "protocol", "percent"], columns="split", values=["sparsity", "accuracy"], sort=True
+    )
+    table = pd.DataFrame(
+        {
+            "sparsity": wide["sparsity", "test"],
+            "training accuracy": wide["accuracy", "train"],
+            "test accuracy": wide["accuracy", "test"],
+            "gap": wide["accuracy", "train"] - wide["accuracy", "test"],
+        }
+    )
+    table.index = table.index.map(lambda key: f"{TITLES[key[0]]}, equal {key[1]}, {key[2]}%")
+    return table
+
+
+def control_augmentations(frame: pd.DataFrame) -> list[str]:
+    """The augmentations of the equal-updates control that have results, in the paper's order."""
+    there = set(frame.loc[frame["protocol"] == "updates", "augmentation"])
+    return [name for name in TITLES if name in there]
+
+
+def overview(frame: pd.DataFrame) -> pd.DataFrame:
+    """One line a run, measured on the test set, for reading and sorting."""
+    names = {
+        "augmentation": "augmentation",
+        "percent": "% of images",
+        "protocol": "equal",
+        "seed": "seed",
+        "accuracy": "accuracy",
+        "confidence": "confidence",
+        "ece_15": "ECE",
+        "sparsity": "sparsity",
+        "classes": "classes",
+        "regions": "regions",
+        "soft_share": "soft",
+    }
+    table = frame.loc[(frame["split"] == "test") & (frame["head"] == "scribe"), list(names)]
+    return table.rename(columns=names).round(3).reset_index(drop=True)
+
+
+def _paper(name: str) -> pd.DataFrame:
+    with files("gazebook.studies.scribe").joinpath("paper", f"{name}.csv").open() as file:
+        return pd.read_csv(file)
