@@ -75,7 +75,8 @@ def checked(notebook: Path, given: dict[str, Any]) -> dict[str, Any]:
             value = float(value)
         if type(value) is not kind:
             raise GazebookError(
-                f"parameter {name} of {notebook.name} is {given[name]!r}; give {_article(kind)} such as {known[name]['default']!r}"
+                f"parameter {name} of {notebook.name} is {given[name]!r}; "
+                f"give {_article(kind)} such as {known[name]['default']!r}"
             )
         values[name] = value
     return values
@@ -98,6 +99,7 @@ def execute(notebook: Path, output: Path, given: dict[str, Any], progress: bool 
             values,
             progress_bar={"desc": notebook.stem, "leave": False} if progress else False,
             start_timeout=START_TIMEOUT,
+            extra_arguments=["--IPKernelApp.log_level=40"],  # no notice about TCP at each start
         )
         _stamp(partial, fingerprint(notebook, values))
         os.replace(partial, output)
@@ -145,11 +147,10 @@ def render(folder: Path) -> Path:
     """Render the book with Jupyter Book; a warning fails. Returns the path of index.html."""
     _copy_mathjax(folder / "book" / "_static" / "mathjax")
     html = folder / "book" / "_build" / "html"
-    command = ["-m", "jupyter_book.cli.main", "build", "book", "--config", "_config.yml", "--path-output", "book"]
-    done = subprocess.run(
-        [sys.executable, *command, "-n", "-W", "--keep-going"], cwd=folder, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
+    program = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]  # the same without PATH
+    arguments = ["build", "book", "--config", "_config.yml", "--path-output", "book", "-n", "-W", "--keep-going"]
+    done = subprocess.run([*program, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode or not (html / "index.html").exists():
         warnings = [line for line in (done.stdout + done.stderr).splitlines() if re.search(r"WARNING|ERROR|Error", line)]
         raise GazebookError(f"rendering failed with {len(warnings)} warnings: {' | '.join(warnings[:5]) or done.stderr[-500:]}")
     for page in html.glob("chapters/**/*.html"):

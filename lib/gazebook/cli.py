@@ -56,7 +56,9 @@ def book(
 )
 def run(
     notebook: Annotated[Path, typer.Argument(help="A notebook of the book.")],
-    parameter: Annotated[list[str] | None, typer.Option("-p", help="NAME VALUE, as often as needed.", metavar="NAME VALUE")] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", help="NAME VALUE, as often as needed.", metavar="NAME VALUE")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Where the executed notebook goes; default: results/notebooks/.")] = None,
     profile: Annotated[str | None, typer.Option("--profile", help="Short for -p profile NAME.")] = None,
 ) -> None:
@@ -102,7 +104,7 @@ def status(profile: Profile = "demo") -> None:
         if missing and done:
             rate = sum(cost(r) for r in runs if r in ledger) / sum(o["seconds"] for o in done)
             seconds = sum(cost(r) for r in missing) / rate
-            line += f"; {len(missing)} missing, about {seconds / 60:.0f} min of one worker ({default_workers('cpu')} cores here)"
+            line += f"; {len(missing)} missing, about {seconds / 60:.0f} min of one worker ({default_workers('cpu')} here)"
         elif missing:
             line += f"; {len(missing)} missing"
         typer.echo(line)
@@ -115,7 +117,7 @@ def status(profile: Profile = "demo") -> None:
 @app.command(epilog="Examples: gazebook data · gazebook data cifar10 --root /path/to/folder")
 def data(
     name: Annotated[str, typer.Argument(help="A data set; scenes needs no files.")] = "scenes",
-    root: Annotated[Path | None, typer.Option(help="Folder to look in; default: $GAZEBOOK_DATA, then the user's cache.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder to look in; default: $GAZEBOOK_DATA, or the cache.")] = None,
 ) -> None:
     """Find (or make, or download) a data set and say what it holds."""
     from gazebook import data as sets
@@ -138,7 +140,9 @@ def claims(profile: Profile = "demo") -> None:
         results = study.results(Ledger.default(), runs_of(name, _known(profile)))
         typer.echo(f"{study.TITLE}, profile {profile}")
         for _, row in scorecard(study.CLAIMS, results).iterrows():
-            typer.echo(f"{row['no.']:>3}  {row['verdict']:<14} {row['claim']}\n     paper: {row['paper']}\n     ours: {row['ours']}")
+            typer.echo(
+                f"{row['no.']:>3}  {row['verdict']:<14} {row['claim']}\n     paper: {row['paper']}\n     ours: {row['ours']}"
+            )
 
 
 @app.command(epilog="Example: gazebook publish --profile cpu")
@@ -151,7 +155,9 @@ def publish(profile: Profile) -> None:
     published = Ledger(project() / "book" / "results")
     runs = [run for name in STUDIES for run in runs_of(name, _known(profile))]
     copied = published.merge(Ledger.default(), runs)
-    typer.echo(f"{copied} records copied to {published.folder}, {len(published.missing(runs))} of {len(runs)} are missing there")
+    typer.echo(
+        f"{copied} records copied to {published.folder}, {len(published.missing(runs))} of {len(runs)} are missing there"
+    )
 
 
 def _train(study: str, profile: str, workers: int | None, device: str, budget: float | None):

@@ -9,5 +9,5 @@ class DivergedError(GazebookError):
     """The training loss became NaN or infinite; no record is written."""
 
 
-class BudgetSpent(GazebookError):
+class BudgetSpentError(GazebookError):
     """The time budget ended during training; the last checkpoint is kept and the next call goes on from it."""

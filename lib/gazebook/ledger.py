@@ -71,7 +71,9 @@ class Ledger:
         """The record of a run. Raises GazebookError when it is missing or damaged."""
         file = self._find(run)
         if file is None:
-            raise GazebookError(f"run {run.key} ({describe(run)}) is not in {self.folder}; train it with: gazebook grid {run.study}")
+            raise GazebookError(
+                f"run {run.key} ({describe(run)}) is not in {self.folder}; train it with: gazebook grid {run.study}"
+            )
         return _read(file)
 
     def write(self, record: Record) -> Path:
@@ -89,7 +91,7 @@ class Ledger:
             os.replace(partial, target)
         except OSError as error:
             raise GazebookError(
-                f"cannot write the record {target} ({error.strerror}); free some disk space or set GAZEBOOK_RESULTS, then run again"
+                f"cannot write record {target} ({error.strerror}); free disk space or set GAZEBOOK_RESULTS to another folder"
             ) from error
         finally:
             if partial is not None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
+from matplotlib.figure import Figure
 from myst_nb import glue
 
 from gazebook.errors import GazebookError
@@ -28,7 +30,9 @@ def head(profile: str, runs: Iterable[Run], ledger: Ledger) -> Markdown:
     runs = list(dict.fromkeys(runs))
     records = list(ledger.records(runs))
     if not records:
-        raise GazebookError(f"no run of this page is in the ledger; train them with: gazebook grid {runs[0].study} --profile {profile}")
+        raise GazebookError(
+            f"no run of this page is in the ledger; train them with: gazebook grid {runs[0].study} --profile {profile}"
+        )
     sources = sorted({r.provenance["data"]["source"].split(",")[0] for r in records})
     seeds = sorted({r.run.seed for r in records})
     text = f"**Profile `{profile}`** ({WHAT[profile]}). Data: {', '.join(sources)}. {len(records)} of {len(runs)} runs, "
@@ -59,6 +63,12 @@ def foot(profile: str, runs: Iterable[Run], ledger: Ledger, **parameters) -> HTM
         f"<details class='provenance'><summary>Provenance: how these numbers came about</summary><table>{rows}</table>"
         f"<details><summary>Ledger keys of the {len(records)} runs</summary><p>{keys}</p></details></details>"
     )
+
+
+def figure(key: str, fig: Figure) -> None:
+    """Glue a figure under `key`, for a numbered and captioned `glue:figure` directive on the page."""
+    glue(key, fig, display=False)
+    plt.close(fig)  # or the cell would show it a second time
 
 
 def table(key: str, frame: pd.DataFrame, floatfmt: str = ".3f", **options) -> None:

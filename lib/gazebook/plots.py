@@ -51,7 +51,7 @@ def curves(
     `facet` splits into panels side by side; `facets` maps its values to their titles and gives their order.
     """
     panels = list(facets.items()) if facets else [(None, None)]
-    fig, axes = plt.subplots(1, len(panels), figsize=(3.2 + 3.4 * len(panels), 3.8), sharey=True, squeeze=False)
+    fig, axes = plt.subplots(1, len(panels), figsize=(1.2 + 2.9 * len(panels), 3.9), sharey=True, squeeze=False)
     colours = palette(order)
     for ax, (value, title) in zip(axes[0], panels, strict=True):
         part = data if facet is None else data[data[facet] == value]
@@ -62,9 +62,11 @@ def curves(
             stats = line.groupby(x)[y].agg(["mean", "min", "max"])
             ax.fill_between(stats.index, stats["min"], stats["max"], color=colours[name], alpha=0.15, linewidth=0)
             ax.plot(stats.index, stats["mean"], color=colours[name], marker=marker, markersize=6, label=labels[name])
-        ax.set(xlabel=xlabel, ylabel=ylabel, title=title or "")
+        ax.set(xlabel=xlabel, ylabel=ylabel if ax is axes[0][0] else "", title=title or "")
     handles = {h.get_label(): h for ax in axes[0] for h in ax.get_legend_handles_labels()[0]}
-    fig.legend(handles.values(), handles.keys(), loc="center left", bbox_to_anchor=(1, 0.5))
+    fig.legend(
+        handles.values(), handles.keys(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=min(4, len(handles)), fontsize=9
+    )
     fig.tight_layout()
     return fig
 
@@ -79,7 +81,7 @@ def picture_grid(
 ) -> Figure:
     """Pictures (uint8 [H, W, 3] or a map [H, W] in [0, 1]) in rows and columns with their names; None leaves a gap."""
     shape = len(cells), len(cells[0])
-    fig, axes = plt.subplots(*shape, figsize=(size * shape[1] + 1.1, size * shape[0] + 0.5), squeeze=False)
+    fig, axes = plt.subplots(*shape, figsize=(size * shape[1], size * shape[0]), squeeze=False)
     for i, row in enumerate(cells):
         for j, cell in enumerate(row):
             ax = axes[i][j]
@@ -122,7 +124,9 @@ def record_pictures(arrays: Mapping[str, np.ndarray], num_classes: int) -> dict[
     return {"images": as_pictures(images), "attention": attention, "masks": masks}
 
 
-def functions(x: np.ndarray, lines: Mapping[str, Callable | np.ndarray], *, xlabel: str, ylabel: str, log_x: bool = False) -> Figure:
+def functions(
+    x: np.ndarray, lines: Mapping[str, Callable | np.ndarray], *, xlabel: str, ylabel: str, log_x: bool = False
+) -> Figure:
     """Curves of functions or arrays over x, named in a legend."""
     fig, ax = plt.subplots(figsize=(6, 3.6))
     for (name, line), colour in zip(lines.items(), palette(list(lines)).values(), strict=True):

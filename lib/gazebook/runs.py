@@ -69,7 +69,7 @@ class Run:
         return {
             f.name: _plain(getattr(self, f.name))
             for f in fields(self)
-            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING or not _is_default(self, f)
+            if (f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING) or not _is_default(self, f)
         }
 
     @property

@@ -24,7 +24,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from gazebook.errors import BudgetSpent, GazebookError
+from gazebook.errors import BudgetSpentError, GazebookError
 from gazebook.ledger import Ledger, describe
 from gazebook.runs import Run
 
@@ -113,7 +113,9 @@ def _prepare(ledger: Ledger, runs: list[Run]) -> None:
     try:
         ledger.work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise GazebookError(f"cannot write to {ledger.folder} ({error.strerror}); set GAZEBOOK_RESULTS to another folder") from error
+        raise GazebookError(
+            f"cannot write to {ledger.folder} ({error.strerror}); set GAZEBOOK_RESULTS to another folder"
+        ) from error
     for run in runs:
         _failure_file(ledger, run).unlink(missing_ok=True)
 
@@ -121,7 +123,7 @@ def _prepare(ledger: Ledger, runs: list[Run]) -> None:
 def _start(ledger: Ledger, order: dict, number: int) -> subprocess.Popen:
     """Start a worker and hand it its order. Its standard input stays open: when it closes, the worker ends."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} if order["device"] == "cpu" else os.environ
-    with open(ledger.work / f"worker-{os.getpid()}-{number}.log", "w") as log:
+    with (ledger.work / f"worker-{os.getpid()}-{number}.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "gazebook.workers"],
             stdin=subprocess.PIPE,
@@ -228,7 +230,7 @@ def _train(run: Run, ledger: Ledger, device: str, deadline: float | None) -> boo
         ledger.write(record)
         checkpoint_file.unlink(missing_ok=True)
         _tell(event="done", run=describe(run))
-    except BudgetSpent:
+    except BudgetSpentError:
         _tell(event="budget")
         return False
     except Exception as error:  # noqa: BLE001 (recorded for the parent; other runs go on)

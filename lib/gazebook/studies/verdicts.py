@@ -58,7 +58,9 @@ def of_sign(values: Sequence[float], evidence: str = "", digits: int = 3) -> Fin
     values = np.asarray(values, float)
     values = values[np.isfinite(values)]
     if len(values) < 2:
-        return undecided(f"{len(values)} seed{'s' * (len(values) != 1)}, {_listed(values, digits)}" + (f"; {evidence}" if evidence else ""))
+        return undecided(
+            f"{len(values)} seed{'s' * (len(values) != 1)}, {_listed(values, digits)}" + (f"; {evidence}" if evidence else "")
+        )
     low, high = mean_interval(values)
     text = f"mean {values.mean():+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}] over {len(values)} seeds"
     verdict = Verdict.HOLDS if low > 0 else Verdict.FAILS if high < 0 else Verdict.UNDECIDED

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from gazebook.data.augment import AUGMENTATIONS
 from gazebook.data.image_set import ImageSet
-from gazebook.errors import BudgetSpent, DivergedError, GazebookError
+from gazebook.errors import BudgetSpentError, DivergedError, GazebookError
 from gazebook.train import checkpoint
 
 # called with model, images float [N, 3, H, W] in [0, 1], labels int64 [N], generator; gives images of that shape
@@ -68,7 +68,7 @@ def fit(
     """Train `model` in place; returns one dict an epoch: epoch, updates, loss, accuracy, images_per_second.
 
     With `checkpoint_file` the state is saved after each epoch, and a second call goes on from there to the same
-    weights as an unbroken one. `deadline` (time.monotonic) stops between epochs with BudgetSpent. `intervene` may
+    weights as an unbroken one. `deadline` (time.monotonic) stops between epochs with BudgetSpentError. `intervene` may
     change each batch after augmentation. `report` is called with each epoch's dict. Raises DivergedError.
     """
     if recipe.augmentation not in AUGMENTATIONS:
@@ -83,11 +83,15 @@ def fit(
     epochs = ceil(total / each)
     step = _step_function(model, optimizer, recipe, device, intervene, compile)
     data = images.images.to(device), images.labels.to(device)
-    bar = tqdm(total=total, initial=min(total, len(history) * each), unit=" updates", disable=not progress, delay=2, leave=False)
+    bar = tqdm(
+        total=total, initial=min(total, len(history) * each), unit=" updates", disable=not progress, delay=2, leave=False
+    )
     with bar:
         for epoch in range(len(history), epochs):
             if deadline is not None and time.monotonic() + (history[-1]["seconds"] if history else 0) > deadline:
-                raise BudgetSpent(f"the time budget ended after epoch {epoch} of {epochs}; the same call goes on from there")
+                raise BudgetSpentError(
+                    f"the time budget ended after epoch {epoch} of {epochs}; the same call goes on from there"
+                )
             history.append(_epoch(step, data, recipe, epoch, total, each, bar))
             if checkpoint_file:
                 checkpoint.save(checkpoint_file, model, optimizer, history)

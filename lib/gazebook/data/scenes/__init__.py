@@ -19,7 +19,19 @@ from gazebook.errors import GazebookError
 
 DEFAULT_IMAGES = {"train": 5000, "test": 1000}
 
-__all__ = ["ATTRIBUTES", "BACKGROUNDS", "CLASS_NAMES", "HOME", "OBJECTS", "SIZES", "Rendered", "Specs", "draw", "load", "render"]
+__all__ = [
+    "ATTRIBUTES",
+    "BACKGROUNDS",
+    "CLASS_NAMES",
+    "HOME",
+    "OBJECTS",
+    "SIZES",
+    "Rendered",
+    "Specs",
+    "draw",
+    "load",
+    "render",
+]
 
 
 def load(split: str, root: str | Path | None = None, *, size: int = 32, images: int | None = None, seed: int = 0, **parameters):

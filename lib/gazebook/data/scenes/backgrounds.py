@@ -71,7 +71,9 @@ def forest(x: Array, y: Array, t: Array) -> Array:
 
 
 def road(x: Array, y: Array, t: Array) -> Array:
-    base = _mix((0.26, 0.26, 0.28), (0.52, 0.52, 0.53), 0.3 + 0.5 * _noise(x, y, t, 90, 0.6) + 0.3 * (t[:, 2, None, None] - 0.5))
+    base = _mix(
+        (0.26, 0.26, 0.28), (0.52, 0.52, 0.53), 0.3 + 0.5 * _noise(x, y, t, 90, 0.6) + 0.3 * (t[:, 2, None, None] - 0.5)
+    )
     slope = 0.5 * (t[:, 3, None, None] - 0.5)
     lane = np.abs(y + slope * x - 0.25 - 0.5 * t[:, 4, None, None])
     dash = np.sin((x * 2.5 + t[:, 5, None, None]) * 2 * np.pi)

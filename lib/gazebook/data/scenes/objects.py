@@ -122,7 +122,7 @@ def bird(p: Painter) -> None:
 
 
 def fish(p: Painter) -> None:
-    p.paint(p.polygon((-0.98, -0.42), (-0.45, 0.0), (-0.98, 0.42), (-0.84, 0.0)), p.accent, "tail")
+    p.paint(p.polygon((-0.98, -0.42), (-0.4, 0.0), (-0.98, 0.42)), p.accent, "tail")
     p.paint(p.polygon((-0.2, -0.64), (0.28, -0.3), (-0.3, -0.25)), p.accent * 0.85, "fins")
     p.paint(p.polygon((0.12, 0.3), (-0.12, 0.66), (-0.3, 0.28)), p.accent * 0.85, "fins")
     hull = p.ellipse(0.12, 0, 0.74, 0.36 + 0.12 * p.shape[0])
@@ -195,9 +195,9 @@ OBJECTS = (
     Object("car", car, ("wheels", "window", "lights", "metallic"), 0.34, 1.0, 12, VIVID, VIVID),
     Object("bus", bus, ("wheels", "window", "lights", "stripes"), 0.495, 1.02, 8, VIVID, VIVID),
     Object("plane", plane, ("wings", "window", "tail", "metallic"), 0.267, 1.0, 30, ((0, 0.0, 0.8), (1, 0.25, 1)), VIVID),
-    Object("boat", boat, ("sail", "flag", "window"), 0.347, 1.0, 10, VIVID, VIVID),
+    Object("boat", boat, ("sail", "flag", "window"), 0.355, 1.0, 10, VIVID, VIVID),
     Object("bird", bird, ("wings", "tail", "beak", "legs"), 0.297, 1.0, 18, VIVID, VIVID),
-    Object("fish", fish, ("fins", "tail", "spots"), 0.29, 1.0, 20, VIVID, VIVID),
+    Object("fish", fish, ("fins", "tail", "spots"), 0.317, 1.0, 20, VIVID, VIVID),
     Object("cat", cat, ("ears", "tail", "stripes", "legs"), 0.347, 0.97, 10, FUR, ((0.03, 0.3, 0.25), (0.1, 0.7, 0.6))),
     Object("horse", horse, ("ears", "tail", "mane", "legs"), 0.345, 1.0, 10, FUR, ((0.05, 0.1, 0.3), (0.12, 0.6, 0.9))),
     Object("bull", bull, ("ears", "tail", "horns", "spots", "legs"), 0.387, 1.0, 8, FUR, ((0, 0.0, 0.8), (0.1, 0.15, 1))),

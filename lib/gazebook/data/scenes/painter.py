@@ -70,10 +70,12 @@ class Painter:
         return np.hypot(self.x - x0 - along * dx, self.y - y0 - along * dy) - width
 
     def polygon(self, *corners: tuple) -> Array:
-        """A convex polygon, its corners clockwise on the screen; numbers or [N, 1, 1] arrays."""
-        distance = None
-        for (x0, y0), (x1, y1) in zip(corners, (*corners[1:], corners[0]), strict=True):
+        """A convex polygon, its corners in either direction; numbers or [N, 1, 1] arrays."""
+        edges = list(zip(corners, (*corners[1:], corners[0]), strict=True))
+        turn = np.sign(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in edges))
+        distance = np.float32(-np.inf)
+        for (x0, y0), (x1, y1) in edges:
             dx, dy = x1 - x0, y1 - y0
-            side = ((self.x - x0) * dy - (self.y - y0) * dx) / np.hypot(dx, dy)
-            distance = side if distance is None else np.maximum(distance, side)
+            side = turn * ((self.x - x0) * dy - (self.y - y0) * dx) / np.hypot(dx, dy)
+            distance = np.maximum(distance, side)
         return distance

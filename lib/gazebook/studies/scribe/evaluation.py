@@ -29,7 +29,7 @@ def evaluate(
     """
     model.eval()
     order = test.balanced_order(seed=0)
-    row, p, images = measure(model, test, device)
+    row, p, _ = measure(model, test, device)
     sample = train.select(torch.arange(min(TRAIN_SAMPLE, len(train))))
     train_row, _, _ = measure(model, sample, device)
     shown = test.select(order[:KEPT_MAPS])

@@ -35,11 +35,11 @@ class Axes:
 AXES = {
     # minutes on two cores, no network: trends, not accuracies
     "demo": Axes(
-        fields={"data": "scenes", "train_images": 2000, "test_images": 500, "epochs": 8, "batch_size": 32},
+        fields={"data": "scenes", "train_images": 3000, "test_images": 500, "epochs": 12, "batch_size": 32},
         fractions=(0.1, 1.0, 0.4),
         seeds=(0,),
         head_seeds=(0,),
-        control_updates=200,
+        control_updates=456,  # those of 12 epochs of 40% of the images
         control_fractions=(0.1, 0.4, 1.0),
         control_augmentations=("none", "combined"),
     ),

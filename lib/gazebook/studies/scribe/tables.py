@@ -58,12 +58,14 @@ def table1(frame: pd.DataFrame) -> pd.DataFrame:
     """Table 1, three rows an augmentation: ours (mean over seeds), the paper's, the difference; a column a percentage."""
     ours = tested(frame).pivot_table(index="augmentation", columns="percent", values="sparsity")
     paper = paper_table1().pivot(index="augmentation", columns="percent", values="sparsity")
-    rows = {}
+    rows = []
     for name in (a for a in AUGMENTATIONS if a in ours.index):
-        rows[TITLES[name], "ours"] = ours.loc[name]
-        rows[TITLES[name], "paper"] = paper.loc[name].reindex(ours.columns)
-        rows[TITLES[name], "difference"] = rows[TITLES[name], "ours"] - rows[TITLES[name], "paper"]
-    return pd.DataFrame(rows).T.rename(columns=lambda percent: f"{percent}%")
+        lines = {"ours": ours.loc[name], "paper": paper.loc[name].reindex(ours.columns)}
+        lines["difference"] = lines["ours"] - lines["paper"]
+        for whose, line in lines.items():
+            title = TITLES[name] if whose == "ours" else ""
+            rows.append({"augmentation": title, "sparsity": whose} | {f"{percent}%": v for percent, v in line.items()})
+    return pd.DataFrame(rows)
 
 
 def heads_table(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,38 @@
+# Two commands do everything: make book, make test.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: book published test install lock lint format clean
+
+book: install ## train the demo, execute every notebook, render, print the path of the first page
+	$(BIN)/gazebook book
+
+published: install ## render the published results (real pictures), without data and without training
+	$(BIN)/gazebook book --profile cpu --no-train
+
+test: install ## all tests
+	$(BIN)/python -m pytest
+
+install: .venv/installed ## the locked environment in .venv
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "gazebook needs Python 3.11 to 3.13, this is %d.%d; run: make PYTHON=python3.12 ..." % v)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing the locked environment (the first time about 3 GB are downloaded)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --python $(BIN)/python --requirement requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+lock: ## resolve the newest versions that pyproject.toml allows into requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --upgrade --quiet \
+		--no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.lock
+
+lint: install
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: install
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+clean: ## remove what is generated; the working ledger in results/ stays
+	rm -rf book/_build book/chapters book/_static/mathjax

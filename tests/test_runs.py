@@ -1,0 +1,67 @@
+"""A run's key depends on what determines the result, and on nothing else."""
+
+import dataclasses
+import json
+
+import pytest
+
+from gazebook.errors import GazebookError
+from gazebook.runs import Run
+
+
+def test_a_published_key_never_changes():
+    # If this fails, all published results are orphaned: raise FORMAT knowingly, or restore what changed.
+    run = Run(study="scribe", data="cifar10", train_images=20_000, fraction=0.1, batch_size=64, lr=0.05, head="scribe", seed=0)
+    assert run.canonical() == {
+        "study": "scribe",
+        "data": "cifar10",
+        "train_images": 20_000,
+        "fraction": 0.1,
+        "batch_size": 64,
+    }
+    assert run.key == "eccda500a5160cf5"
+
+
+def test_every_field_changes_the_key():
+    base = Run(study="scribe")
+    other = {
+        "study": "x", "data": "cifar10", "data_options": {"size": 64}, "train_images": 5, "test_images": 5, "fraction": 0.5,
+        "augmentation": "crop", "trunk": "resnet18", "trunk_options": {"stem": "plain"}, "head": "softmax",
+        "head_options": {"r": 5.0}, "epochs": 3, "batch_size": 32, "lr": 0.1, "momentum": 0.0, "weight_decay": 0.0,
+        "milestones": (0.5,), "gamma": 0.5, "precision": "fp32", "seed": 1,
+    }  # fmt: skip
+    keys = {base.key} | {base.replace(**{name: value}).key for name, value in other.items()}
+    keys.add(base.replace(epochs=None, updates=7).key)
+    assert {f.name for f in dataclasses.fields(Run)} == set(other) | {"updates"}
+    assert len(keys) == len(other) + 2
+
+
+def test_the_order_of_options_and_the_way_of_writing_do_not_change_the_key():
+    a = Run(study="s", data_options={"size": 64, "seed": 1})
+    b = Run(study="s", data_options={"seed": 1, "size": 64}, seed=0, milestones=[2 / 3, 5 / 6])
+    assert a.key == b.key and hash(a) == hash(b)
+
+
+def test_round_trip_through_json():
+    run = Run(study="s", epochs=None, updates=5, head_options={"r": 2.0})
+    again = Run.from_dict(json.loads(json.dumps(run.to_dict())))
+    assert again == run and again.key == run.key
+    with pytest.raises(GazebookError, match="unknown fields wings"):
+        Run.from_dict({"study": "s", "wings": 2})
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"fraction": 0},
+        {"fraction": 1.1},
+        {"epochs": None},
+        {"updates": 5},
+        {"batch_size": 0},
+        {"epochs": 1.5},
+        {"precision": "fp8"},
+    ],
+)
+def test_impossible_runs_are_refused_with_a_remedy(bad):
+    with pytest.raises(GazebookError, match=r"give|set"):
+        Run(study="s", **bad)
