@@ -86,7 +86,7 @@ def spread_shrinks(frame: pd.DataFrame) -> Finding:
     rho = [rank_correlation(row.index, row) for _, row in spread.iterrows()]
     rho = [r for r in rho if np.isfinite(r)]
     text = "mean spread " + ", ".join(f"{v:.3f}" for v in spread.mean()) if len(spread) else ""
-    return of_cases([r == -1 for r in rho], text)
+    return of_cases([np.isclose(r, -1) for r in rho], text)
 
 
 def _falls(value: str, name: str):
