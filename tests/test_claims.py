@@ -94,11 +94,16 @@ def test_the_scorecard_has_a_line_for_every_claim():
 def test_table1_sets_ours_beside_the_paper_s():
     frame = paper_like()
     frame.loc[frame["augmentation"] == "crop", "sparsity"] += 0.1
+    one_seed = tables.table1(frame[frame["seed"] == 0])
+    assert len(one_seed) == 21 and "± (95%)" not in set(one_seed["sparsity"])
+    frame.loc[(frame["augmentation"] == "none") & (frame["percent"] == 20), "sparsity"] += 0.01 * (frame["seed"] - 1)
     table = tables.table1(frame)
-    assert len(table) == 21 and list(table.columns) == ["augmentation", "sparsity", "10%", "20%", "30%", "50%", "100%"]
-    none, crop = table[:3], table[3:6]
+    interval = table[table["sparsity"] == "± (95%)"]
+    assert interval["20%"].iloc[0] == pytest.approx(4.3027 * 0.01 / 3**0.5, rel=1e-3) and interval["10%"].iloc[0] == 0
+    assert len(table) == 28 and list(table.columns) == ["augmentation", "sparsity", "10%", "20%", "30%", "50%", "100%"]
+    none, crop = table[:4], table[4:8]
     assert np.allclose(none[none["sparsity"] == "difference"]["10%"], 0)
-    assert crop["100%"].tolist() == pytest.approx([0.901, 0.801, 0.1])
+    assert crop["100%"].tolist() == pytest.approx([0.901, 0.0, 0.801, 0.1], abs=1e-9)
 
 
 def test_the_paper_s_tables_are_whole():

@@ -156,3 +156,11 @@ def test_impossible_parameters_are_refused(wrong):
         data.load("scenes", "train", **({"images": 2} | wrong))
     with pytest.raises(GazebookError, match="unknown background"):
         draw(np.arange(3)).on_background("moon")
+
+
+def test_published_scenes_never_change():
+    # If this fails, results on scenes no longer mean what their keys say: raise runs.FORMAT knowingly, or restore.
+    images = render(draw(np.arange(100))).images.astype(float)
+    assert images.mean(axis=(0, 2, 3)) == pytest.approx([107.81, 120.75, 115.34], abs=0.02)
+    tens = [118.48, 98.42, 78.06, 128.0, 130.78, 142.11, 99.59, 119.49, 111.45, 119.95]
+    assert images.reshape(10, -1).mean(axis=1) == pytest.approx(tens, abs=0.05)

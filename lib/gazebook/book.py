@@ -153,10 +153,23 @@ def render(folder: Path) -> Path:
     if done.returncode or not (html / "index.html").exists():
         warnings = [line for line in (done.stdout + done.stderr).splitlines() if re.search(r"WARNING|ERROR|Error", line)]
         raise GazebookError(f"rendering failed with {len(warnings)} warnings: {' | '.join(warnings[:5]) or done.stderr[-500:]}")
-    for page in html.glob("chapters/**/*.html"):
-        # chapters are generated: their source links (edit, Colab, Binder) lead to the notebooks that they are made from
-        page.write_text(page.read_text().replace("book/chapters/", "notebooks/").replace("book%2Fchapters%2F", "notebooks%2F"))
+    for page in html.rglob("*.html"):
+        page.write_text(_mended(page.read_text(), is_chapter="chapters" in page.relative_to(html).parts))
     return html / "index.html"
+
+
+def _mended(page: str, is_chapter: bool) -> str:
+    """What Jupyter Book 1 gets wrong, put right in the page's HTML."""
+    # thebe is not used, yet its settings are written twice (an error on each page) and name a foreign host
+    page = re.sub(r"<script>const THEBE_JS_URL.*?</script>", "", page, flags=re.DOTALL)
+    # what scrolls must be reachable by keyboard; a list role needs list items
+    page = page.replace(
+        '<div class="pst-scrollable-table-container">', '<div class="pst-scrollable-table-container" tabindex="0">'
+    )
+    page = page.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+    if is_chapter:  # chapters are generated: edit, Colab and Binder lead to the notebooks that they are made from
+        page = page.replace("book/chapters/", "notebooks/").replace("book%2Fchapters%2F", "notebooks%2F")
+    return page
 
 
 def _copy_mathjax(target: Path) -> None:

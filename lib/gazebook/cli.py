@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -43,9 +44,10 @@ def book(
     if train:
         for name in STUDIES:
             _train(name, profile, workers, device, None)
-    pages.execute_chapters(folder, {"profile": _known(profile), "train": train}, force)
-    typer.echo("rendering", err=True)
-    index = pages.render(folder)
+    with _stoppable():
+        pages.execute_chapters(folder, {"profile": _known(profile), "train": train}, force)
+        typer.echo("rendering", err=True)
+        index = pages.render(folder)
     typer.echo(f"{index}")
     typer.echo(f"done in {time.monotonic() - started:.0f} s", err=True)
 
@@ -69,7 +71,8 @@ def run(
     target = output or Ledger.default().folder / "notebooks" / notebook.name
     if target.suffix != ".ipynb":
         raise GazebookError(f"the output {target} is not a notebook; give a name that ends in .ipynb")
-    typer.echo(pages.execute(notebook, target, given))
+    with _stoppable():
+        typer.echo(pages.execute(notebook, target, given))
 
 
 @app.command(epilog="Examples: gazebook grid scribe · gazebook grid scribe --profile cpu --budget 2h")
@@ -166,7 +169,18 @@ def _train(study: str, profile: str, workers: int | None, device: str, budget: f
 
     if device not in ("auto", "cpu", "cuda"):
         raise GazebookError(f"unknown device {device!r}; choose from auto, cpu, cuda")
-    return complete(runs_of(study, profile), Ledger.default(), workers=workers, device=device, budget=budget)
+    with _stoppable():
+        return complete(runs_of(study, profile), Ledger.default(), workers=workers, device=device, budget=budget)
+
+
+@contextmanager
+def _stoppable():
+    """Ctrl-C ends long work with one line: what is done is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("gazebook: stopped; the same call goes on from here", err=True)
+        raise typer.Exit(130) from None
 
 
 def _known(profile: str) -> str:
@@ -199,9 +213,6 @@ def main() -> None:
     except GazebookError as error:
         typer.echo(f"gazebook: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("gazebook: stopped; the same call goes on from here", err=True)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

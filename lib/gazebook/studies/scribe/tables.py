@@ -22,6 +22,10 @@ TITLES = {
     "combined": "Combined",
 }
 
+# what a table without results still has
+COLUMNS = ["head", "augmentation", "percent", "seed", "split", "protocol", "accuracy", "confidence", "ece_10", "ece_15"]
+COLUMNS += ["sparsity", "sparsity_30", "sparsity_70", "classes", "regions", "soft_share"]
+
 
 def results(ledger: Ledger, runs: list[Run]) -> pd.DataFrame:
     """Tidy results of the runs that are there: one row a run and split (test, train).
@@ -31,7 +35,7 @@ def results(ledger: Ledger, runs: list[Run]) -> pd.DataFrame:
     """
     frame = ledger.frame(runs)
     if frame.empty:
-        return pd.DataFrame(columns=["head", "augmentation", "percent", "seed", "split", "protocol", "sparsity"])
+        return pd.DataFrame(columns=COLUMNS)
     frame["percent"] = (frame["fraction"] * 100).round().astype(int)
     frame["protocol"] = frame["updates"].isna().map({True: "epochs", False: "updates"})
     return frame
@@ -55,12 +59,19 @@ def tested(frame: pd.DataFrame, head: str = "scribe", protocol: str = "epochs") 
 
 
 def table1(frame: pd.DataFrame) -> pd.DataFrame:
-    """Table 1, three rows an augmentation: ours (mean over seeds), the paper's, the difference; a column a percentage."""
-    ours = tested(frame).pivot_table(index="augmentation", columns="percent", values="sparsity")
+    """Table 1 by rows of an augmentation: ours (mean over seeds), its 95% interval's half width where there are seeds
+    enough for one, the paper's, the difference; a column a percentage.
+    """
+    cells = tested(frame).groupby(["augmentation", "percent"])["sparsity"]
+    ours = cells.mean().unstack("percent")
+    half = cells.agg(lambda seeds: mean_interval(seeds)[1] - seeds.mean()).unstack("percent")
     paper = paper_table1().pivot(index="augmentation", columns="percent", values="sparsity")
     rows = []
     for name in (a for a in AUGMENTATIONS if a in ours.index):
-        lines = {"ours": ours.loc[name], "paper": paper.loc[name].reindex(ours.columns)}
+        lines = {"ours": ours.loc[name]}
+        if half.loc[name].notna().any():
+            lines["± (95%)"] = half.loc[name]
+        lines["paper"] = paper.loc[name].reindex(ours.columns)
         lines["difference"] = lines["ours"] - lines["paper"]
         for whose, line in lines.items():
             title = TITLES[name] if whose == "ours" else ""
@@ -111,6 +122,8 @@ def control_table(frame: pd.DataFrame) -> pd.DataFrame:
             "gap": wide["accuracy", "train"] - wide["accuracy", "test"],
         }
     )
+    order = [key for name in TITLES for key in table.index if key[0] == name]
+    table = table.loc[order]
     table.index = table.index.map(lambda key: f"{TITLES[key[0]]}, equal {key[1]}, {key[2]}%")
     return table
 

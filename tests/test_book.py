@@ -1,0 +1,101 @@
+"""papermill's side: parameters are checked, pages appear whole, failures are kept and named."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from gazebook import book
+from gazebook.errors import GazebookError
+
+ROOT = Path(__file__).parent.parent
+CHAPTER = ROOT / "notebooks" / "scribe" / "overfitting-without-labels.ipynb"
+
+
+def write_notebook(file: Path, *cells: str) -> Path:
+    notebook = nbformat.v4.new_notebook()
+    parameters = nbformat.v4.new_code_cell(
+        "count: int = 2  # how often\nscale: float = 1.5  # how large\nname: str = 'a'  # who"
+    )
+    parameters.metadata["tags"] = ["parameters"]
+    notebook.cells = [parameters, *map(nbformat.v4.new_code_cell, cells)]
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, file)
+    return file
+
+
+def test_parameters_are_listed_with_type_default_and_help():
+    found = book.parameters(CHAPTER)
+    assert found["profile"] == {"default": "demo", "type": "str", "help": "demo, cpu or paper: which runs the page shows"}
+    assert found["fractions"]["default"] == [] and found["train"]["default"] is True
+
+
+def test_values_are_read_as_yaml_and_checked_by_type():
+    given = {"fractions": "[0.1, 1.0]", "overrides": "{epochs: 2}", "train": "false", "example": "3", "profile": "cpu"}
+    assert book.checked(CHAPTER, given) == {
+        "fractions": [0.1, 1.0], "overrides": {"epochs": 2}, "train": False, "example": 3, "profile": "cpu",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"fraction": "0.1"}, r"no parameter 'fraction'; it has profile \(str\), augmentations \(list\)"),
+        ({"example": "two"}, r"example .* is 'two'; give an int such as 0"),
+        ({"train": "3"}, "give a bool such as True"),
+        ({"fractions": "0.1"}, r"give a list such as \[\]"),
+        ({"overrides": "{a: ["}, r"give a dict such as \{\}"),
+    ],
+)
+def test_unknown_parameters_and_wrong_types_are_refused(given, message):
+    with pytest.raises(GazebookError, match=message):
+        book.checked(CHAPTER, given)
+
+
+def test_whole_numbers_pass_for_floats_and_flags_do_not_pass_for_numbers(tmp_path):
+    notebook = write_notebook(tmp_path / "a.ipynb")
+    assert book.checked(notebook, {"scale": "3"}) == {"scale": 3.0}
+    with pytest.raises(GazebookError, match="give an int"):
+        book.checked(notebook, {"count": True})
+
+
+def test_what_is_not_a_notebook_is_answered_with_what_is(tmp_path):
+    for wrong in (tmp_path / "none.ipynb", ROOT / "README.md"):
+        with pytest.raises(GazebookError, match=r"is not a notebook; choose from notebooks/scribe"):
+            book.parameters(wrong)
+    (tmp_path / "broken.ipynb").write_text("{")
+    with pytest.raises(GazebookError, match="not a readable notebook"):
+        book.parameters(tmp_path / "broken.ipynb")
+
+
+@pytest.mark.slow
+def test_a_page_appears_when_its_notebook_ran_to_the_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAZEBOOK_RESULTS", str(tmp_path / "results"))
+    notebook = write_notebook(tmp_path / "a.ipynb", "print(count * scale, name)")
+    output = tmp_path / "out" / "a.ipynb"
+    book.execute(notebook, output, {"count": "4"}, progress=False)
+    stored = json.loads(output.read_text())
+    assert stored["cells"][-1]["outputs"][0]["text"] == ["6.0 a\n"]
+    assert [p.name for p in output.parent.iterdir()] == ["a.ipynb"]
+    assert book.is_current(notebook, output, {"count": 4})
+    assert not book.is_current(notebook, output, {"count": 5})
+    write_notebook(notebook, "print(count)")
+    assert not book.is_current(notebook, output, {"count": 4})
+    output.write_text("{")
+    assert not book.is_current(notebook, output, {"count": 4})
+
+
+@pytest.mark.slow
+def test_a_failing_notebook_is_kept_and_named_and_the_old_page_stays(tmp_path):
+    notebook = write_notebook(tmp_path / "a.ipynb", "1 / 0", "print('never')")
+    output = tmp_path / "out" / "a.ipynb"
+    output.parent.mkdir()
+    output.write_text("the old page")
+    with pytest.raises(
+        GazebookError, match=r"a.ipynb failed: ZeroDivisionError: division by zero \(read it in .*a.failed.ipynb\)"
+    ):
+        book.execute(notebook, output, {}, progress=False)
+    assert output.read_text() == "the old page"
+    assert sorted(p.name for p in output.parent.iterdir()) == ["a.failed.ipynb", "a.ipynb"]
+    assert "ZeroDivisionError" in (output.parent / "a.failed.ipynb").read_text()

@@ -1,0 +1,196 @@
+"""The rendered book in a real browser: offline, readable, accessible. Every notebook is executed with tiny parameters."""
+
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+from gazebook import book
+from gazebook.ledger import Ledger
+
+ROOT = Path(__file__).parent.parent
+CHROMIUM = next((c for c in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if c), None)
+FLAGS = "--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update --disable-sync"
+TINY = {
+    "overrides": {"data_options": {"images": 160}, "train_images": 120, "test_images": 60, "epochs": 1, "batch_size": 30},
+    "fractions": [0.2, 1.0],
+    "control_updates": 3,
+}
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is absent: install it (Debian: apt-get install chromium)"),
+]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The whole book, executed with tiny parameters into a copy of the sources, rendered without a warning."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    generated = shutil.ignore_patterns("_build", "chapters", "results", "mathjax")
+    shutil.copytree(ROOT / "book", folder / "book", ignore=generated)
+    shutil.copy(ROOT / "_config.yml", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAZEBOOK_RESULTS", str(folder / "results"))
+        book.execute_chapters(folder, TINY)
+        index = book.render(folder)
+        assert len(Ledger.default().keys()) > 20
+    return index.parent
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    handler = partial(QuietHandler, directory=str(site))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """A page that collects what goes wrong: console errors, failed requests, requests to other hosts."""
+    context = browser.new_context(viewport={"width": 1300, "height": 900})
+    tab = context.new_page()
+    tab.problems = []
+    tab.on("console", lambda m: tab.problems.append(f"console: {m.text}") if m.type == "error" else None)
+    tab.on("pageerror", lambda e: tab.problems.append(f"error: {e}"))
+    tab.on("response", lambda r: tab.problems.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+
+    def only_here(route):
+        if route.request.url.startswith((address, "data:", "blob:")):
+            route.continue_()
+        else:
+            tab.problems.append(f"leaves the machine: {route.request.url}")
+            route.abort()
+
+    tab.route("**/*", only_here)
+    yield tab
+    context.close()
+
+
+PAGES = [
+    "intro.html",
+    "how-to-read.html",
+    "how-to-reproduce.html",
+    "chapters/scribe/implicit-background.html",
+    "chapters/scribe/overfitting-without-labels.html",
+    "how-this-book-is-made.html",
+    "glossary.html",
+    "bibliography.html",
+]
+CHAPTERS = [name for name in PAGES if name.startswith("chapters/")]
+
+
+def test_the_list_of_pages_is_complete(site):
+    made = {str(f.relative_to(site)) for f in site.rglob("*.html")} - {"index.html", "search.html", "genindex.html"}
+    made = {name for name in made if not name.startswith("_static/")}
+    assert made == set(PAGES)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_loads_offline_with_all_its_figures(page, address, name):
+    page.goto(f"{address}/{name}", wait_until="networkidle")
+    assert page.problems == []
+    for image in page.query_selector_all(".bd-article img"):
+        width, height = image.evaluate("i => [i.naturalWidth, i.naturalHeight]")
+        assert width > 50 and height > 20
+        assert len(image.get_attribute("alt") or "") > 15, image.get_attribute("src")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_serious_accessibility_violation_in_our_content(page, address, name):
+    page.goto(f"{address}/{name}", wait_until="networkidle")
+    found = Axe().run(page, context=".bd-article").response["violations"]
+    serious = [v for v in found if v["impact"] in ("serious", "critical")]
+    assert not serious, [(v["id"], v["nodes"][0]["html"][:200], v["nodes"][0]["target"]) for v in serious]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_chapters_have_numbered_figures_tables_formulas_and_provenance(page, address, name):
+    page.goto(f"{address}/{name}", wait_until="networkidle")
+    page.wait_for_selector("mjx-container svg")
+    assert page.locator("figcaption .caption-number").first.inner_text().startswith("Fig.")
+    assert page.locator("table caption .caption-number").first.inner_text().startswith("Table")
+    foot = page.locator("details.provenance").first
+    foot.locator("summary").first.click()
+    text = foot.inner_text()
+    assert all(word in text for word in ("demo", "torch", "procedural scenes", "trained in"))
+    assert "$" not in page.locator(".bd-article").inner_text()
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_buttons_lead_to_the_notebook_s_source_and_the_executed_one_can_be_downloaded(page, address, name):
+    page.goto(f"{address}/{name}")
+    source = "notebooks/" + name.removeprefix("chapters/").replace(".html", ".ipynb")
+    links = [a.get_attribute("href") or "" for a in page.query_selector_all(".article-header-buttons a")]
+    for host in ("colab.research.google.com", "mybinder.org", "/edit/"):
+        assert any(host in link and source in link.replace("%2F", "/") for link in links), (host, links)
+    assert any("issues/new" in link for link in links)
+    download = next(link for link in links if link.endswith(".ipynb") and "_sources" in link)
+    response = page.request.get(f"{address}/{name.rsplit('/', 1)[0]}/{download}")
+    assert response.ok and response.json()["metadata"]["papermill"]["parameters"]["overrides"] == TINY["overrides"]
+
+
+def test_the_table_of_runs_sorts(page, address):
+    page.goto(f"{address}/{CHAPTERS[1]}", wait_until="networkidle")
+    column = page.locator("table.dataTable thead th", has_text="accuracy").first
+    column.scroll_into_view_if_needed()
+    place = column.evaluate("th => th.cellIndex")
+    orders = []
+    for _ in range(2):
+        column.click()
+        cells = page.locator(f"table.dataTable tbody tr td:nth-child({place + 1})")
+        orders.append([float(text) for text in cells.all_inner_texts()])
+    assert len(orders[0]) > 3
+    assert sorted(orders[0]) == orders[0] and sorted(orders[1], reverse=True) == orders[1]
+    assert orders[0] != orders[1]
+
+
+def test_search_finds_a_word(page, address):
+    page.goto(f"{address}/search.html?q=sparsity")
+    page.wait_for_selector("#search-results li a")
+    titles = page.locator("#search-results li a").all_inner_texts()
+    assert any("Overfitting without labels" in title for title in titles)
+
+
+def test_dark_mode_toggles_and_keeps_figures_on_a_light_ground(page, address):
+    page.goto(f"{address}/{CHAPTERS[1]}", wait_until="networkidle")
+    for _ in range(3):
+        if page.locator("html").get_attribute("data-theme") == "dark":
+            break
+        page.locator("button.theme-switch-button").first.click()
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    ground = page.locator(".bd-article figure img").first.evaluate("i => getComputedStyle(i).backgroundColor")
+    assert ground == "rgb(255, 255, 255)"
+    body = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    assert sum(int(v) for v in body[4:-1].split(",")[:3]) < 200
+
+
+def test_code_is_folded_and_opens(page, address):
+    page.goto(f"{address}/{CHAPTERS[1]}", wait_until="networkidle")
+    fold = page.locator("details.hide").first
+    assert not fold.locator("pre").first.is_visible()
+    fold.locator("summary").click()
+    assert fold.locator("pre").first.is_visible()

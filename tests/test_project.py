@@ -1,0 +1,100 @@
+"""The project's own promises: one environment, sources without outputs, nothing that should not be named."""
+
+import json
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import gazebook
+from gazebook import book
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
+
+
+def locked() -> dict[str, set[Version]]:
+    pins: dict[str, set[Version]] = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        requirement = Requirement(line)
+        (pin,) = requirement.specifier
+        assert pin.operator == "==", line
+        pins.setdefault(canonicalize_name(requirement.name), set()).add(Version(pin.version))
+    return pins
+
+
+def test_the_lock_pins_every_requirement_within_its_bounds():
+    pins = locked()
+    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]:
+        requirement = Requirement(text)
+        versions = pins[canonicalize_name(requirement.name)]
+        assert all(requirement.specifier.contains(v, prereleases=True) for v in versions), text
+
+
+def test_the_lock_names_no_host():
+    assert "://" not in (ROOT / "requirements.lock").read_text()
+    assert "uv.lock" in (ROOT / ".gitignore").read_text().split()
+
+
+def test_conda_users_get_the_same_environment():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python = next(d for d in environment["dependencies"] if isinstance(d, str) and d.startswith("python="))
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python.split("=")[1] + ".0")
+    pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    assert pip == ["-r requirements.lock", "-e ."] and "pip" in environment["dependencies"]
+
+
+def test_one_version_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert gazebook.__version__ == PROJECT["version"] == citation["version"]
+    assert citation["license"] == PROJECT["license"] == "BSD-3-Clause"
+
+
+def test_required_packages_are_required():
+    names = {canonicalize_name(Requirement(d).name) for d in PROJECT["dependencies"]}
+    wanted = {"torch", "torchvision", "jupyter", "papermill", "jupyter-book", "seaborn", "pandas", "imagecorruptions-imaug"}
+    assert wanted <= names
+    import imagecorruptions
+
+    assert callable(imagecorruptions.corrupt)
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda f: f.stem)
+def test_notebook_sources_are_clean(file):
+    cells = json.loads(file.read_text())["cells"]
+    code = [c for c in cells if c["cell_type"] == "code"]
+    assert not any(c["outputs"] or c["execution_count"] for c in code), "commit sources without outputs (pre-commit does it)"
+    assert sum("parameters" in c["metadata"].get("tags", []) for c in code) == 1
+    assert not any(re.search(r"^(def|class) ", "".join(c["source"]), re.M) for c in code), "code belongs in the library"
+    for name, parameter in book.parameters(file).items():
+        assert parameter["help"], f"{name} of {file.name} has no comment"
+        assert parameter["type"] not in ("None", ""), f"{name} of {file.name} has no type hint"
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda f: f.stem)
+def test_every_figure_has_alt_text(file):
+    text = "\n".join("".join(c["source"]) for c in json.loads(file.read_text())["cells"] if c["cell_type"] == "markdown")
+    figures = re.findall(r"```\{glue:figure\} (\w+)\n((?::.*\n)*)", text)
+    assert figures and all(re.search(r":alt: .{20,}", options) for _, options in figures)
+
+
+def test_every_notebook_is_a_chapter_and_every_chapter_a_notebook():
+    assert sorted(book.chapters(ROOT)) == NOTEBOOKS
+
+
+def test_no_large_or_generated_file_is_tracked():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in listed.stdout.splitlines():
+        file = ROOT / name
+        if file.exists():
+            assert file.stat().st_size < 2_000_000, name
+            assert not name.startswith(("book/_build", "book/chapters", "results/", "book/_static/mathjax")), name
