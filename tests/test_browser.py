@@ -155,12 +155,14 @@ def test_buttons_lead_to_the_notebook_s_source_and_the_executed_one_can_be_downl
 
 def test_the_table_of_runs_sorts(page, address):
     page.goto(f"{address}/{CHAPTERS[1]}", wait_until="networkidle")
-    column = page.locator("table.dataTable thead th", has_text="accuracy").first
-    column.scroll_into_view_if_needed()
-    place = column.evaluate("th => th.cellIndex")
+    head = page.locator("table.dataTable thead th", has_text="accuracy").first
+    button = head.locator("[role=button]")
+    button.scroll_into_view_if_needed()
+    place = head.evaluate("th => th.cellIndex")
     orders = []
-    for _ in range(2):
-        column.click()
+    for direction in ("ascending", "descending"):
+        button.click()
+        page.wait_for_selector(f"table.dataTable thead th[aria-sort={direction}]")
         cells = page.locator(f"table.dataTable tbody tr td:nth-child({place + 1})")
         orders.append([float(text) for text in cells.all_inner_texts()])
     assert len(orders[0]) > 3

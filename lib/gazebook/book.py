@@ -162,6 +162,8 @@ def _mended(page: str, is_chapter: bool) -> str:
     """What Jupyter Book 1 gets wrong, put right in the page's HTML."""
     # thebe is not used, yet its settings are written twice (an error on each page) and name a foreign host
     page = re.sub(r"<script>const THEBE_JS_URL.*?</script>", "", page, flags=re.DOTALL)
+    # MathJax is asked for twice on pages with outputs; the second load fails
+    page = re.sub(r'<script src="[^"]*mathjax/tex-svg\.js[^"]*"></script>', "", page)
     # what scrolls must be reachable by keyboard; a list role needs list items
     page = page.replace(
         '<div class="pst-scrollable-table-container">', '<div class="pst-scrollable-table-container" tabindex="0">'
