@@ -25,7 +25,7 @@ from torchvision.transforms import v2
 from gazebook import data, models
 from gazebook.data.image_set import ImageSet
 from gazebook.provenance import device_name
-from gazebook.train import Recipe, autocast, fit, to_float
+from gazebook.train import Recipe, fit, to_float
 
 TRANSFORMS = {
     "none": [],
@@ -73,11 +73,10 @@ def usual_evaluation(model, loader, device) -> None:
 
 
 @torch.no_grad()
-def our_evaluation(model, images: ImageSet, device, precision: str) -> None:
-    """Class predictions from a tensor on the device in large batches."""
+def our_evaluation(model, images: ImageSet, device) -> None:
+    """Class predictions from a tensor on the device in large batches, in float32 as the studies measure."""
     model.eval()
-    with autocast(torch.device(device), precision):
-        parts = [model(to_float(batch)).argmax(dim=1) for batch in images.images.to(device).split(500)]
+    parts = [model(to_float(batch)).argmax(dim=1) for batch in images.images.to(device).split(500)]
     torch.cat(parts).cpu()
 
 
@@ -133,7 +132,7 @@ def main(
         "training, usual loop": lambda: usual_epoch(usual, optimizer, loader, device),
         "training, fit": lambda: fit(ours, train, recipe, device=device, compile=compile, progress=False),
         "evaluation, usual loop": lambda: usual_evaluation(usual, plain, device),
-        "evaluation, ours": lambda: our_evaluation(ours, train, device, recipe.precision),
+        "evaluation, ours": lambda: our_evaluation(ours, train, device),
     }
     seconds = {name: [] for name in contenders}
     for turn in range(rounds + 1):  # the first turn warms up and is not counted

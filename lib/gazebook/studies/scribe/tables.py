@@ -80,7 +80,7 @@ def table1(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def heads_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Table 3, matched: both heads at 100% with one trunk and learning rate; percentages, beside the paper's differences."""
+    """Table 3, matched: both heads at 100% with one trunk and learning rate; SCrIBE's gains beside the paper's, in percent."""
     full = frame[(frame["split"] == "test") & (frame["protocol"] == "epochs") & (frame["percent"] == 100)]
     full = full.rename(columns={"ece_10": "ece"})  # the paper's figures are of ten bins
     columns = ["accuracy", "confidence", "ece"]
@@ -88,11 +88,10 @@ def heads_table(frame: pd.DataFrame) -> pd.DataFrame:
     paper = paper_table3().pivot(index="augmentation", columns="head", values=columns)
     rows = {}
     for name in (a for a in AUGMENTATIONS if a in ours.index and {"softmax", "scribe"} <= set(ours.columns.levels[1])):
-        row = {}
+        row = {h: 100 * ours.loc[name, ("accuracy", h)] for h in ("softmax", "scribe")}
         for column in columns:
-            row[column, "softmax"], row[column, "SCrIBE"] = (100 * ours.loc[name, (column, h)] for h in ("softmax", "scribe"))
-            row[column, "gain"] = row[column, "SCrIBE"] - row[column, "softmax"]
-            row[column, "paper's gain"] = 100 * (paper.loc[name, (column, "scribe")] - paper.loc[name, (column, "softmax")])
+            for whose, table in ((column, ours), (f"paper's {column}", paper)):
+                row[f"gain in {whose}"] = 100 * (table.loc[name, (column, "scribe")] - table.loc[name, (column, "softmax")])
         rows[TITLES[name]] = row
     return pd.DataFrame(rows).T
 
