@@ -175,6 +175,26 @@ def test_a_damaged_torchvision_folder_is_named(server, tmp_path):
         data.load("cifar10", "train")
 
 
+def test_an_incomplete_folder_is_named_before_anything_is_downloaded(server, tmp_path):
+    write_parquet(tmp_path / "store" / "cifar10", [encoded(picture(0))])
+    with pytest.raises(GazebookError, match=r"holds no train-\*.parquet; add it"):
+        data.load("cifar10", "train")
+    (tmp_path / "store" / "cifar10" / "test-00000-of-00001.parquet").rename(tmp_path / "store" / "cifar10" / "notes.txt")
+    with pytest.raises(GazebookError, match="holds neither Parquet files nor cifar-10-batches-py"):
+        data.load("cifar10", "test")
+
+
+def test_two_downloads_at_once_end_well(server, tmp_path):
+    found = []
+    crew = [threading.Thread(target=lambda: found.append(len(data.load("cifar10", "test")))) for _ in range(2)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    assert found == [10, 10]
+    assert [p.name for p in (tmp_path / "store").iterdir()] == ["cifar10"]
+
+
 REAL = os.environ.get("GAZEBOOK_DATA", "")
 
 

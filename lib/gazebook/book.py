@@ -23,6 +23,7 @@ from tqdm import tqdm
 import gazebook
 from gazebook.errors import GazebookError
 from gazebook.ledger import Ledger, project_folder
+from gazebook.studies import STUDIES, grid
 
 START_TIMEOUT = 180  # seconds until a kernel must answer; a busy machine needs more than the default 60
 
@@ -113,12 +114,14 @@ def execute(notebook: Path, output: Path, given: dict[str, Any], progress: bool 
 
 
 def fingerprint(notebook: Path, values: dict[str, Any]) -> str:
-    """A hash of all that a page depends on: the notebook, its parameters, the package, the records there are."""
+    """A hash of all that a page depends on: the notebook, its parameters, the package, the records of its profile."""
     digest = hashlib.sha256(notebook.read_bytes())
     digest.update(json.dumps(values, sort_keys=True).encode())
     for file in sorted(Path(gazebook.__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())
-    digest.update(" ".join(Ledger.default().keys()).encode())
+    ledger = Ledger.default()
+    runs = [run for name in STUDIES for run in grid(name, values.get("profile", "demo"))]
+    digest.update(" ".join(run.key for run in runs if run in ledger).encode())
     return digest.hexdigest()
 
 

@@ -21,12 +21,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from gazebook import data
 from gazebook.errors import BudgetSpentError, GazebookError
 from gazebook.ledger import Ledger, describe
 from gazebook.runs import Run
+from gazebook.studies.execution import execute
 
 POLL_SECONDS = 0.5
 CUDA_WORKERS = 2  # processes share the GPU's time; the second hides the first one's launch time. Not yet measured.
@@ -64,7 +67,7 @@ def complete(
         "runs": [run.to_dict() for run in missing],
         "folder": str(ledger.folder),
         "device": device,
-        "seconds": None if budget is None else budget - min(20, budget / 10),  # leaves time to evaluate
+        "until": None if budget is None else time.time() + budget - min(20, budget / 10),  # leaves time to evaluate
     }
     crew = [_start(ledger, order, number) for number in range(count)]
     try:
@@ -104,8 +107,6 @@ def default_workers(device: str) -> int:
 def _device(name: str) -> str:
     if name != "auto":
         return name
-    import torch  # the parent needs it for nothing else
-
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -118,6 +119,8 @@ def _prepare(ledger: Ledger, runs: list[Run]) -> None:
         ) from error
     for run in runs:
         _failure_file(ledger, run).unlink(missing_ok=True)
+    for name in {run.data for run in runs}:
+        data.prepare(name)  # one download, seen by the user, instead of one in every worker
 
 
 def _start(ledger: Ledger, order: dict, number: int) -> subprocess.Popen:
@@ -153,7 +156,7 @@ def _watch(crew: list[subprocess.Popen], runs: list[Run], progress: bool) -> tup
                 died += [event["code"]] if event["code"] else []
             elif event["event"] == "epoch":
                 bar.update(event["images"])
-                bar.set_postfix_str(f"{event['run']}: epoch {event['epoch']}/{event['epochs']}, loss {event['loss']:.3f}")
+                bar.set_postfix_str("{run}: epoch {epoch}/{epochs}, loss {loss:.3f}, accuracy {accuracy:.1%}".format(**event))
             elif event["event"] == "done":
                 finished += 1
                 bar.set_description(f"{finished}/{len(runs)} runs")
@@ -200,7 +203,7 @@ def _end_with_parent() -> None:
 def work(order: dict) -> None:
     """A worker's life: take runs until none is left, or until the budget ends."""
     ledger = Ledger(order["folder"])
-    deadline = None if order["seconds"] is None else time.monotonic() + order["seconds"]
+    deadline = None if order["until"] is None else time.monotonic() + order["until"] - time.time()
     runs = [Run.from_dict(values) for values in order["runs"]]
     while open_runs := [r for r in runs if r not in ledger and not _failure_file(ledger, r).exists()]:
         for run in open_runs:
@@ -215,11 +218,10 @@ def work(order: dict) -> None:
 
 def _train(run: Run, ledger: Ledger, device: str, deadline: float | None) -> bool:
     """Train and record one run; False when the budget ended."""
-    from gazebook.studies.execution import execute  # imports torch: only when there is something to train
 
     def report(epoch: dict) -> None:
         images = cost(run) / epoch["epochs"]
-        _tell(event="epoch", run=describe(run), images=images, **{k: epoch[k] for k in ("epoch", "epochs", "loss")})
+        _tell(event="epoch", run=describe(run), images=images, **{k: epoch[k] for k in ("epoch", "epochs", "loss", "accuracy")})
 
     checkpoint_file = ledger.work / f"{run.key}.checkpoint.safetensors"
     weights_file = ledger.folder / "weights" / f"{run.key}.safetensors"

@@ -9,11 +9,11 @@ from gazebook.data import cifar10, scenes
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import GazebookError
 
-# a module a data set, each with `load(split, root, **options)` and CLASS_NAMES
+# a module a data set, each with `load(split, root, **options)`, `prepare(root)` and CLASS_NAMES
 SOURCES: dict[str, ModuleType] = {"scenes": scenes, "cifar10": cifar10}
 SPLITS = ("train", "test")
 
-__all__ = ["SOURCES", "SPLITS", "ImageSet", "class_names", "load"]
+__all__ = ["SOURCES", "SPLITS", "ImageSet", "class_names", "load", "prepare"]
 
 
 def load(name: str, split: str, *, root: str | Path | None = None, **options) -> ImageSet:
@@ -31,6 +31,11 @@ def load(name: str, split: str, *, root: str | Path | None = None, **options) ->
         if "keyword argument" in str(error):
             raise GazebookError(f"data set {name} does not know that option: {error}; see gazebook.data.{name}") from error
         raise
+
+
+def prepare(name: str, root: str | Path | None = None) -> None:
+    """Make sure that the files of data set `name` are there; downloads them otherwise. Raises GazebookError."""
+    _source(name).prepare(root)
 
 
 def class_names(name: str) -> tuple[str, ...]:

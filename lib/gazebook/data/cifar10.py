@@ -28,14 +28,26 @@ JPEG_MAGIC = b"\xff\xd8"
 
 def load(split: str, root: str | Path | None = None) -> ImageSet:
     """One split of CIFAR-10. Downloads 170 MB when it is nowhere to be found. Raises GazebookError."""
+    folder = prepare(root)
+    if (folder / CIFAR10.base_folder).is_dir():
+        return _read_torchvision(split, folder)
+    if parquet := sorted(folder.glob(f"{split}-*.parquet")):
+        return _read_parquet(split, parquet)
+    raise GazebookError(f"{folder} holds no {split}-*.parquet; add it, or set GAZEBOOK_DATA to another folder to download")
+
+
+def prepare(root: str | Path | None = None) -> Path:
+    """The folder that holds CIFAR-10, after downloading it if need be. Raises GazebookError."""
     folders = search_folders("cifar10", root)
     for folder in folders:
-        if parquet := sorted(folder.glob(f"{split}-*.parquet")):
-            return _read_parquet(split, parquet)
-        if (folder / CIFAR10.base_folder).is_dir():
-            return _read_torchvision(split, folder)
+        if (folder / CIFAR10.base_folder).is_dir() or any(folder.glob("*-*.parquet")):
+            return folder
+    if folders[0].is_dir() and any(folders[0].iterdir()):
+        raise GazebookError(
+            f"{folders[0]} holds neither Parquet files nor {CIFAR10.base_folder}; complete it, or remove it to download"
+        )
     _download(folders[0])
-    return _read_torchvision(split, folders[0])
+    return folders[0]
 
 
 def _read_parquet(split: str, files: list[Path]) -> ImageSet:

@@ -41,6 +41,10 @@ def staging(target: Path):
         ) from error
     try:
         yield partial
-        os.replace(partial, target)
+        try:
+            os.replace(partial, target)
+        except OSError:
+            if not target.is_dir():  # else another process was first, and its folder is as good
+                raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import fields
@@ -72,19 +73,17 @@ def recipe(run: Run) -> Recipe:
 
 def training_set(run: Run) -> ImageSet:
     """The training images of a run: a class-balanced share, nested for one seed."""
-    return _load(run.data, "train", _options(run)).fraction(run.fraction, run.seed, run.train_images)
+    return _load(run.data, "train", json.dumps(run.data_options, sort_keys=True)).fraction(
+        run.fraction, run.seed, run.train_images
+    )
 
 
 def evaluation_set(run: Run) -> ImageSet:
     """The test images of a run, the same for all seeds."""
-    images = _load(run.data, "test", _options(run))
+    images = _load(run.data, "test", json.dumps(run.data_options, sort_keys=True))
     return images if run.test_images is None else images.fraction(1.0, 0, run.test_images)
 
 
-def _options(run: Run) -> tuple:
-    return tuple(sorted(run.data_options.items()))
-
-
 @lru_cache(maxsize=4)
-def _load(name: str, split: str, options: tuple) -> ImageSet:
-    return data.load(name, split, **dict(options))
+def _load(name: str, split: str, options: str) -> ImageSet:
+    return data.load(name, split, **json.loads(options))

@@ -32,6 +32,12 @@ def save(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, 
         partial.unlink(missing_ok=True)
 
 
+def read_history(file: Path) -> list[dict]:
+    """The history alone of what `save` wrote."""
+    with safe_open(file, "pt") as stored:
+        return json.loads(stored.metadata()["history"])
+
+
 def restore(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> list[dict]:
     """Load what `save` wrote and return the history; an absent file leaves everything as it is and returns []."""
     if not file.exists():
@@ -39,7 +45,7 @@ def restore(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | Non
     try:
         with safe_open(file, "pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
-            history = json.loads(stored.metadata()["history"])
+        history = read_history(file)
         model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
     except (SafetensorError, OSError, RuntimeError, TypeError, KeyError, ValueError) as error:
         raise GazebookError(f"the checkpoint {file} is damaged or of another model; delete it and run again") from error

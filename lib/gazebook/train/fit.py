@@ -18,7 +18,7 @@ from gazebook.data.image_set import ImageSet
 from gazebook.errors import BudgetSpentError, DivergedError, GazebookError
 from gazebook.train import checkpoint
 
-# called with model, images float [N, 3, H, W] in [0, 1], labels int64 [N], generator; gives images of that shape
+# called with model, images float [N, 3, H, W] in [0, 1], labels int64 [N], a generator of its own; gives images of that shape
 Intervention = Callable[[nn.Module, torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
 
 
@@ -114,13 +114,13 @@ def _step_function(model, optimizer, recipe, device, intervene, compile):
     augmentation = AUGMENTATIONS[recipe.augmentation]
     network = torch.compile(model) if compile else model
 
-    def step(images, labels, lr, generator):
+    def step(images, labels, lr, generator, own):
         """One update; returns loss and number of correct predictions, both on the device."""
         for group in optimizer.param_groups:
             group["lr"] = lr
         x = to_float(augmentation(images, generator))
         if intervene is not None:
-            x = intervene(model, x, labels, generator)
+            x = intervene(model, x, labels, own)
         with autocast(device, recipe.precision):
             logits = network(x)
         loss = model.loss(logits.float(), labels)
@@ -135,18 +135,20 @@ def _step_function(model, optimizer, recipe, device, intervene, compile):
 def _epoch(step, data, recipe: Recipe, epoch: int, total: int, each: int, bar: tqdm) -> dict:
     """One pass over the data (the last may be shorter). All randomness comes from (seed, epoch), so it can be resumed."""
     images, labels = data
-    generator = torch.Generator(images.device).manual_seed((recipe.seed * 1_000_003 + epoch) % 2**63)
+    seed = (recipe.seed * 1_000_003 + epoch) % 2**62
+    generator = torch.Generator(images.device).manual_seed(seed)
+    own = torch.Generator(images.device).manual_seed(seed + 2**62)  # an intervention's draws leave the others as they are
     order = torch.randperm(len(labels), generator=generator, device=images.device)
     started, seen, losses, correct = time.monotonic(), 0, [], []
     for i, index in enumerate(order.split(recipe.batch_size)[: total - epoch * each]):
-        loss, right = step(images[index], labels[index], recipe.lr_at(epoch * each + i, total), generator)
+        loss, hits = step(images[index], labels[index], recipe.lr_at(epoch * each + i, total), generator, own)
         losses.append(loss * len(index))
-        correct.append(right)
+        correct.append(hits)
         seen += len(index)
         if i % 50 == 49 or seen == len(labels):  # reading a number back waits for the device: not at every step
             _stop_if_diverged(loss, epoch, i, recipe)
-            speed = seen / (time.monotonic() - started)
-            bar.set_postfix_str(f"loss {loss:.3f}, {speed:,.0f} images/s", refresh=False)
+            speed, right = seen / (time.monotonic() - started), float(torch.stack(correct).sum()) / seen
+            bar.set_postfix_str(f"loss {loss:.3f}, accuracy {right:.1%}, {speed:,.0f} images/s", refresh=False)
         bar.update()
     _stop_if_diverged(torch.stack(losses).sum(), epoch, len(losses) - 1, recipe)
     seconds = time.monotonic() - started

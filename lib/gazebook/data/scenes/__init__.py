@@ -47,6 +47,10 @@ def load(split: str, root: str | Path | None = None, *, size: int = 32, images: 
     return image_set(split, specs, rendered)
 
 
+def prepare(root: str | Path | None = None) -> None:
+    """Scenes need no files."""
+
+
 def image_set(split: str, specs: Specs, rendered: Rendered) -> ImageSet:
     """Descriptions and their pictures as an ImageSet."""
     return ImageSet(
