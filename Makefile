@@ -24,7 +24,7 @@ install: .venv/installed ## the locked environment in .venv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-lock: ## resolve the newest versions that pyproject.toml allows into requirements.lock
+lock: install ## resolve the newest versions that pyproject.toml allows into requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --upgrade --quiet \
 		--no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.lock
 

@@ -66,7 +66,9 @@ def test_several_parquet_files_and_the_environment_variable(tmp_path, monkeypatc
     assert len(found) == 10 and found.source.startswith("CIFAR-10 (JPEG)")
 
 
-@pytest.mark.parametrize("damage", ["truncated", "columns", "not an image", "size", "empty file"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "columns", "not an image", "size", "empty file", "shard", "labels", "rows", "text"]
+)
 def test_damaged_parquet_is_one_line_with_a_remedy(tmp_path, damage):
     good = [encoded(picture(i)) for i in range(4)]
     bad = {"not an image": b"no picture", "size": encoded(picture(0, 16))}.get(damage, good[0])
@@ -76,10 +78,17 @@ def test_damaged_parquet_is_one_line_with_a_remedy(tmp_path, damage):
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     if damage == "empty file":
         file.write_bytes(b"")
+    if damage == "shard":
+        file.rename(file.with_name("test-00000-of-00002.parquet"))
+    table = {"labels": [0, 1, 2, 3, 12], "rows": [], "text": ["a"] * 5}.get(damage)
+    if table is not None:
+        images = [{"bytes": b, "path": None} for b in [bad, *good][: len(table)]]
+        kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        pq.write_table(pa.table({"img": pa.array(images, kind), "label": pa.array(table, None if table else pa.int64())}), file)
     with pytest.raises(GazebookError) as error:
         data.load("cifar10", "test", root=tmp_path)
     text = str(error.value)
-    assert "\n" not in text and any(word in text for word in ("fetch", "use the", "has 32 x 32"))
+    assert "\n" not in text and any(word in text for word in ("fetch", "use the", "has 32 x 32", "add the others"))
 
 
 @pytest.mark.parametrize(

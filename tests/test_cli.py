@@ -46,6 +46,7 @@ def test_help_shows_an_example(monkeypatch, capsys, command):
         (["grid", "scribe", "--profile", "huge"], "unknown profile 'huge'; choose from demo, cpu, paper"),
         (["grid", "scribe", "--budget", "soon"], "cannot read the budget 'soon'"),
         (["grid", "scribe", "--device", "tpu"], "unknown device 'tpu'"),
+        (["grid", "scribe", "--device", "cuda"], "torch finds no CUDA device here"),
         (["status", "--profile", "huge"], "unknown profile"),
         (["data", "cifar100"], "unknown data set 'cifar100'"),
         (["data", "cifar10", "--root", "/no/such/folder"], "does not exist"),
@@ -57,6 +58,7 @@ def test_help_shows_an_example(monkeypatch, capsys, command):
     ],
 )
 def test_bad_input_is_one_line_with_the_remedy(monkeypatch, capsys, arguments, message):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     code, _, err = call(monkeypatch, capsys, *arguments)
     assert code == 2 and message in err
     assert len(err.strip().splitlines()) == 1 and err.startswith("gazebook: ")

@@ -36,6 +36,7 @@ def test_a_four_by_four_mask_by_hand():
     v = torch.full((1, 2, 4, 4), -30.0)
     v[0, 0, :, :2] = 30.0
     v[0, 1, :, 2:] = -20.0
+    v.requires_grad_()  # as a model in training gives them
     images = torch.tensor([10, 60, 110, 210], dtype=torch.uint8)[None, None, :, None].expand(1, 3, 4, 4).contiguous()
     mask = segmentation_mask(images, v)
     assert mask.shape == (1, 4, 4, 3) and mask.dtype == np.uint8

@@ -14,6 +14,8 @@ from packaging.version import Version
 
 import gazebook
 from gazebook import book
+from gazebook.ledger import Ledger
+from gazebook.studies import grid
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -87,6 +89,18 @@ def test_every_figure_has_alt_text(file):
 
 def test_every_notebook_is_a_chapter_and_every_chapter_a_notebook():
     assert sorted(book.chapters(ROOT)) == NOTEBOOKS
+
+
+def test_published_results_are_tracked_and_whole():
+    """What `make published` shows must be in the repository, and readable by this version."""
+    published = Ledger(ROOT / "book" / "results")
+    runs = [run for profile in ("cpu", "paper") for run in grid("scribe", profile)]
+    found = list(published.records(runs))
+    assert len(found) == len(published.keys()) > 0
+    assert all(record.rows and record.provenance["commit"] for record in found)
+    listed = subprocess.run(["git", "ls-files", "book/results"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode == 0:
+        assert len(listed.stdout.split()) == len(found)
 
 
 def test_no_large_or_generated_file_is_tracked():

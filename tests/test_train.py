@@ -86,7 +86,7 @@ def test_a_deadline_stops_between_epochs_and_keeps_the_checkpoint(tmp_path, scen
         if len(seen) == 2:
             time.sleep(0.6)
 
-    with pytest.raises(BudgetSpentError, match="goes on from there"):
+    with pytest.raises(BudgetSpentError, match="goes on from the last checkpoint"):
         fit(
             net,
             scenes,

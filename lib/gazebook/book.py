@@ -17,6 +17,7 @@ from typing import Any
 import nbformat
 import papermill
 import yaml
+from jupyter_client.kernelspec import NoSuchKernel
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
@@ -89,11 +90,11 @@ def execute(notebook: Path, output: Path, given: dict[str, Any], progress: bool 
     A failed run is kept beside it as NAME.failed.ipynb. Raises GazebookError that names the notebook and the error.
     """
     values = checked(notebook, given)
-    output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f"{output.stem}.partial.ipynb")
     failed = output.with_name(f"{output.stem}.failed.ipynb")
-    failed.unlink(missing_ok=True)
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        failed.unlink(missing_ok=True)
         papermill.execute_notebook(
             os.path.relpath(notebook),  # recorded as given: no machine's paths in what is published
             os.path.relpath(partial),
@@ -108,8 +109,13 @@ def execute(notebook: Path, output: Path, given: dict[str, Any], progress: bool 
         os.replace(partial, failed)
         reason = str(error.evalue).strip().splitlines() or [""]
         raise GazebookError(f"{notebook.name} failed: {error.ename}: {reason[0]} (read it in {failed})") from error
+    except (RuntimeError, OSError, NoSuchKernel) as error:  # a kernel that died or does not exist, a full disk
+        if partial.exists():
+            os.replace(partial, failed)
+        raise GazebookError(f"{notebook.name} could not be executed: {str(error).strip() or type(error).__name__}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        if output.parent.is_dir():
+            partial.unlink(missing_ok=True)
     return output
 
 
@@ -117,11 +123,13 @@ def fingerprint(notebook: Path, values: dict[str, Any]) -> str:
     """A hash of all that a page depends on: the notebook, its parameters, the package, the records of its profile."""
     digest = hashlib.sha256(notebook.read_bytes())
     digest.update(json.dumps(values, sort_keys=True).encode())
-    for file in sorted(Path(gazebook.__file__).parent.rglob("*.py")):
+    package = Path(gazebook.__file__).parent
+    for file in sorted([*package.rglob("*.py"), *package.rglob("*.csv")]):
         digest.update(file.read_bytes())
     ledger = Ledger.default()
     runs = [run for name in STUDIES for run in grid(name, values.get("profile", "demo"))]
-    digest.update(" ".join(run.key for run in runs if run in ledger).encode())
+    for record in filter(None, map(ledger.file, runs)):
+        digest.update(f"{record.name} {record.stat().st_size} ".encode())
     return digest.hexdigest()
 
 

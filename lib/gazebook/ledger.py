@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,7 @@ class Ledger:
         return self.folder / ".work"
 
     def __contains__(self, run: Run) -> bool:
-        return self._find(run) is not None
+        return self.file(run) is not None
 
     def missing(self, runs: Iterable[Run]) -> list[Run]:
         """The runs that have no record, in the given order."""
@@ -69,10 +70,11 @@ class Ledger:
 
     def read(self, run: Run) -> Record:
         """The record of a run. Raises GazebookError when it is missing or damaged."""
-        file = self._find(run)
+        file = self.file(run)
         if file is None:
             raise GazebookError(
-                f"run {run.key} ({describe(run)}) is not in {self.folder}; train it with: gazebook grid {run.study}"
+                f"run {run.key} ({describe(run)}) is not in {self.folder}; train it with: gazebook grid {run.study} "
+                "--profile NAME, or by its notebook with train: true"
             )
         return _read(file)
 
@@ -123,7 +125,8 @@ class Ledger:
         ]
         return pd.DataFrame(rows)
 
-    def _find(self, run: Run) -> Path | None:
+    def file(self, run: Run) -> Path | None:
+        """The file of a run's record; None without one."""
         files = (folder / f"{run.key}{SUFFIX}" for folder in self.folders)
         return next((f for f in files if f.exists()), None)
 
@@ -179,7 +182,7 @@ def _read(file: Path) -> Record:
             }
             run = Run.from_dict(text["run"])
             return Record(run, text["rows"], arrays, text["history"], text["provenance"])
-    except (zipfile.BadZipFile, OSError, KeyError, ValueError, EOFError, TypeError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, KeyError, ValueError, EOFError, TypeError) as error:
         raise GazebookError(f"the record {file} is damaged ({error}); delete it and run again") from error
 
 

@@ -19,7 +19,7 @@ from gazebook.runs import PROFILES, Run
 WHAT = {
     "demo": "procedural scenes and tiny nets, made in minutes: trends, not accuracies",
     "cpu": "real images, small nets, a reduced grid",
-    "paper": "the paper's own settings",
+    "paper": "the paper's data, net and length of training",
 }
 
 
@@ -73,7 +73,8 @@ def figure(key: str, fig: Figure) -> None:
 
 def table(key: str, frame: pd.DataFrame, floatfmt: str = ".3f", **options) -> None:
     """Glue a table under `key`, for a numbered and captioned `table` directive on the page."""
-    text = frame.to_markdown(floatfmt=floatfmt, missingval="", **options)
+    shown = frame.astype(object).where(frame.notna(), None)  # NaN would be printed
+    text = shown.to_markdown(floatfmt=floatfmt, missingval="", **options)
     glue(key, Markdown(text), display=False)
 
 

@@ -16,6 +16,7 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
 from gazebook.explain import class_hues, colour_mask
+from gazebook.metrics import mean_interval
 
 MARKERS = ("o", "X", "s", "P", "D", "^", "v", "<", ">", "*")
 
@@ -46,7 +47,7 @@ def curves(
     data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], *, labels: Mapping[str, str], xlabel: str, ylabel: str,
     facet: str | None = None, facets: Mapping[str, str] | None = None,
 ) -> Figure:  # fmt: skip
-    """Lines of the mean over seeds with every seed's range as a band: one colour and marker for each of `order`.
+    """Lines of the mean over seeds with its 95% interval as a band: one colour and marker for each of `order`.
 
     `facet` splits into panels side by side; `facets` maps its values to their titles and gives their order.
     """
@@ -59,9 +60,10 @@ def curves(
             line = part[part[hue] == name]
             if line.empty:
                 continue
-            stats = line.groupby(x)[y].agg(["mean", "min", "max"])
-            ax.fill_between(stats.index, stats["min"], stats["max"], color=colours[name], alpha=0.15, linewidth=0)
-            ax.plot(stats.index, stats["mean"], color=colours[name], marker=marker, markersize=6, label=labels[name])
+            seeds = line.groupby(x)[y]
+            mean, bounds = seeds.mean(), np.array([mean_interval(values) for _, values in seeds])
+            ax.fill_between(mean.index, *bounds.T, color=colours[name], alpha=0.15, linewidth=0)
+            ax.plot(mean.index, mean, color=colours[name], marker=marker, markersize=6, label=labels[name])
         ax.set(xlabel=xlabel, ylabel=ylabel if ax is axes[0][0] else "", title=title or "")
     handles = {h.get_label(): h for ax in axes[0] for h in ax.get_legend_handles_labels()[0]}
     fig.legend(

@@ -27,11 +27,12 @@ from tqdm import tqdm
 
 from gazebook import data
 from gazebook.errors import BudgetSpentError, GazebookError
-from gazebook.ledger import Ledger, describe
+from gazebook.ledger import SUFFIX, Ledger, describe
 from gazebook.runs import Run
 from gazebook.studies.execution import execute
 
 POLL_SECONDS = 0.5
+STALE_SECONDS = 3600  # a partial file this old belongs to a process that was killed
 CUDA_WORKERS = 2  # processes share the GPU's time; the second hides the first one's launch time. Not yet measured.
 
 
@@ -57,6 +58,7 @@ def complete(
 
     Raises GazebookError when runs failed or all workers died; what was recorded stays recorded.
     """
+    started = time.time()
     missing = ledger.missing(dict.fromkeys(runs))
     if not missing:
         return Outcome(0, 0, False)
@@ -67,16 +69,19 @@ def complete(
         "runs": [run.to_dict() for run in missing],
         "folder": str(ledger.folder),
         "device": device,
-        "until": None if budget is None else time.time() + budget - min(20, budget / 10),  # leaves time to evaluate
+        "until": None if budget is None else started + budget - min(20, budget / 10),  # leaves time to evaluate
     }
-    crew = [_start(ledger, order, number) for number in range(count)]
+    crew: list[subprocess.Popen] = []
     try:
-        spent, died = _watch(crew, missing, progress)
+        for number in range(count):
+            crew.append(_start(ledger, order, number))
+        spent, died, failed = _watch(crew, missing, progress)
     finally:
         for process in crew:
             process.kill()
             process.wait()
-    _raise_failures(ledger, missing, died)
+        _tidy(ledger, missing)
+    _raise_failures(ledger, missing, died, failed)
     left = ledger.missing(missing)
     return Outcome(len(missing) - len(left), len(left), spent)
 
@@ -105,6 +110,8 @@ def default_workers(device: str) -> int:
 
 
 def _device(name: str) -> str:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise GazebookError("torch finds no CUDA device here; leave --device out, or give cpu")
     if name != "auto":
         return name
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -140,14 +147,27 @@ def _start(ledger: Ledger, order: dict, number: int) -> subprocess.Popen:
     return process
 
 
-def _watch(crew: list[subprocess.Popen], runs: list[Run], progress: bool) -> tuple[bool, list[int]]:
-    """Show progress until all workers have ended; returns (budget spent, exit codes of workers that died)."""
+def _tidy(ledger: Ledger, runs: list[Run]) -> None:
+    """Remove what finished runs, and processes that were killed long ago, have left in the work folder."""
+    for run in ledger.folder.glob(f"*{SUFFIX}"):
+        for file in ledger.work.glob(f"{run.name.removesuffix(SUFFIX)}.*"):
+            file.unlink(missing_ok=True)
+    for log in ledger.work.glob(f"worker-{os.getpid()}-*.log"):
+        if not log.stat().st_size:
+            log.unlink()
+    for partial in (*ledger.work.glob("*.partial"), *ledger.folder.glob(".partial-*")):
+        if time.time() - partial.stat().st_mtime > STALE_SECONDS:
+            partial.unlink(missing_ok=True)
+
+
+def _watch(crew: list[subprocess.Popen], runs: list[Run], progress: bool) -> tuple[bool, list[int], dict[str, str]]:
+    """Show progress until all workers have ended: (budget spent, exit codes of workers that died, errors by run key)."""
     events: queue.Queue = queue.Queue()
     for process in crew:
         threading.Thread(target=_listen, args=(process, events), daemon=True).start()
     total = sum(cost(run) for run in runs)
     bar = tqdm(total=total, unit=" images", unit_scale=True, disable=not progress, desc=f"0/{len(runs)} runs", mininterval=1)
-    spent, died, finished, open_ends = False, [], 0, len(crew)
+    spent, died, failed, finished, open_ends = False, [], {}, 0, len(crew)
     with bar:
         while open_ends:
             event = events.get()
@@ -162,7 +182,9 @@ def _watch(crew: list[subprocess.Popen], runs: list[Run], progress: bool) -> tup
                 bar.set_description(f"{finished}/{len(runs)} runs")
             elif event["event"] == "budget":
                 spent = True
-    return spent, died
+            elif event["event"] == "failed":
+                failed[event["key"]] = event["error"]
+    return spent, died, failed
 
 
 def _listen(process: subprocess.Popen, events: queue.Queue) -> None:
@@ -172,12 +194,12 @@ def _listen(process: subprocess.Popen, events: queue.Queue) -> None:
     events.put({"event": "end", "code": process.wait()})
 
 
-def _raise_failures(ledger: Ledger, runs: list[Run], died: list[int]) -> None:
-    failed = [(run, _failure_file(ledger, run).read_text()) for run in runs if _failure_file(ledger, run).exists()]
+def _raise_failures(ledger: Ledger, runs: list[Run], died: list[int], failed: dict[str, str]) -> None:
     if failed:
-        run, text = failed[0]
+        run = next(run for run in runs if run.key in failed)
+        reason = (failed[run.key].strip().splitlines() or ["no reason given"])[-1]
         raise GazebookError(
-            f"{len(failed)} of {len(runs)} runs failed, first {run.key} ({describe(run)}): {text.strip().splitlines()[-1]} "
+            f"{len(failed)} of {len(runs)} runs failed, first {run.key} ({describe(run)}): {reason} "
             f"(all of it in {_failure_file(ledger, run)})"
         )
     if died and ledger.missing(runs):
@@ -205,19 +227,34 @@ def work(order: dict) -> None:
     ledger = Ledger(order["folder"])
     deadline = None if order["until"] is None else time.monotonic() + order["until"] - time.time()
     runs = [Run.from_dict(values) for values in order["runs"]]
-    while open_runs := [r for r in runs if r not in ledger and not _failure_file(ledger, r).exists()]:
+    failed: set[Run] = set()
+    while open_runs := [r for r in runs if r not in ledger and r not in failed and not _failure_file(ledger, r).exists()]:
         for run in open_runs:
             with suppress(Timeout), FileLock(ledger.work / f"{run.key}.lock", timeout=0):
                 if run not in ledger:  # another worker may have finished it since
-                    if not _train(run, ledger, order["device"], deadline):
+                    try:
+                        _train(run, ledger, order["device"], deadline)
+                    except BudgetSpentError:
+                        _tell(event="budget")
                         return
+                    except Exception as error:  # noqa: BLE001 (told to the parent; other runs go on)
+                        failed.add(run)
+                        _fail(ledger, run, error)
                     break
         else:
             time.sleep(POLL_SECONDS)  # all that is left is in other hands; take over if they die
 
 
-def _train(run: Run, ledger: Ledger, device: str, deadline: float | None) -> bool:
-    """Train and record one run; False when the budget ended."""
+def _fail(ledger: Ledger, run: Run, error: Exception) -> None:
+    """Tell the parent, and leave a note that keeps other workers from trying the same."""
+    text = str(error) if isinstance(error, GazebookError) else "".join(traceback.format_exception(error))
+    _tell(event="failed", key=run.key, error=text)
+    with suppress(OSError):  # the disk may be full
+        _failure_file(ledger, run).write_text(text)
+
+
+def _train(run: Run, ledger: Ledger, device: str, deadline: float | None) -> None:
+    """Train and record one run."""
 
     def report(epoch: dict) -> None:
         images = cost(run) / epoch["epochs"]
@@ -225,20 +262,12 @@ def _train(run: Run, ledger: Ledger, device: str, deadline: float | None) -> boo
 
     checkpoint_file = ledger.work / f"{run.key}.checkpoint.safetensors"
     weights_file = ledger.folder / "weights" / f"{run.key}.safetensors"
-    try:
-        record = execute(
-            run, device=device, checkpoint_file=checkpoint_file, weights_file=weights_file, deadline=deadline, report=report
-        )
-        ledger.write(record)
-        checkpoint_file.unlink(missing_ok=True)
-        _tell(event="done", run=describe(run))
-    except BudgetSpentError:
-        _tell(event="budget")
-        return False
-    except Exception as error:  # noqa: BLE001 (recorded for the parent; other runs go on)
-        text = str(error) if isinstance(error, GazebookError) else traceback.format_exc()
-        _failure_file(ledger, run).write_text(text)
-    return True
+    record = execute(
+        run, device=device, checkpoint_file=checkpoint_file, weights_file=weights_file, deadline=deadline, report=report
+    )
+    ledger.write(record)
+    checkpoint_file.unlink(missing_ok=True)
+    _tell(event="done", run=describe(run))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ Each is a function `f(images, generator)` from uint8 [N, C, H, W] to the same sh
 the torchvision transforms that the study used, with its magnitudes: zero padding 8, rotation by up to 15 degrees
 (nearest pixel, zero fill), the perspective defaults (distortion .5, probability .5, bilinear, zero fill), jitter of
 brightness, contrast, saturation and hue by .3, .3, .3 and .1 in random order; combined applies them in this order.
-Random numbers are drawn on the generator's device, so that a seed gives the same pictures for any image device.
+Parameters are drawn, and lists of indices made, on the generator's device: with a CPU generator a seed gives the same
+pictures for any image device, and no step waits for a GPU.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def none(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 def crop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """RandomCrop(size, padding=8): a window of the zero-padded image, shifted by -8 to 8 pixels on each axis."""
     n, _, h, w = images.shape
-    top = _integers(2 * PADDING + 1, n, generator, images.device)
-    left = _integers(2 * PADDING + 1, n, generator, images.device)
+    top = _integers(2 * PADDING + 1, n, generator).to(images.device)
+    left = _integers(2 * PADDING + 1, n, generator).to(images.device)
     padded = F.pad(images, (PADDING,) * 4)
     rows = top[:, None] + torch.arange(h, device=images.device)
     columns = left[:, None] + torch.arange(w, device=images.device)
@@ -44,14 +45,14 @@ def crop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 def flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """RandomHorizontalFlip(p=.5)."""
-    mirrored = _uniform(0, 1, len(images), generator, images.device) < 0.5
+    mirrored = (_uniform(0, 1, len(images), generator) < 0.5).to(images.device)
     return torch.where(mirrored[:, None, None, None], images.flip(3), images)
 
 
 def rotate(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """RandomRotation(15): about the image's centre, nearest pixel, zero fill."""
     n, _, h, w = images.shape
-    angle = torch.deg2rad(_uniform(-DEGREES, DEGREES, n, generator, images.device))[:, None, None]
+    angle = torch.deg2rad(_uniform(-DEGREES, DEGREES, n, generator)).to(images.device)[:, None, None]
     y = torch.arange(h, device=images.device)[:, None] - (h - 1) / 2
     x = torch.arange(w, device=images.device)[None, :] - (w - 1) / 2
     source_x = torch.round(torch.cos(angle) * x - torch.sin(angle) * y + (w - 1) / 2).long()
@@ -64,12 +65,14 @@ def rotate(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 def perspective(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """RandomPerspective(distortion_scale=.5, p=.5): bilinear, zero fill."""
     n, _, h, w = images.shape
-    chosen = _uniform(0, 1, n, generator, images.device) < PERSPECTIVE_PROBABILITY
-    corners = _perspective_corners(n, h, w, generator, images.device)
+    chosen = _uniform(0, 1, n, generator) < PERSPECTIVE_PROBABILITY
+    corners = _perspective_corners(n, h, w, generator)
     index = chosen.nonzero()[:, 0]
     if len(index) == 0:
         return images
-    a, b, c, d, e, f, g, k = _homography(corners[index], h, w).to(torch.float32)[:, :, None, None].unbind(1)
+    coefficients = _homography(corners[index], h, w).to(images.device, torch.float32)
+    index = index.to(images.device)
+    a, b, c, d, e, f, g, k = coefficients[:, :, None, None].unbind(1)
     y = torch.arange(h, device=images.device)[:, None] + 0.5  # coefficients act on pixel centres, as in torchvision
     x = torch.arange(w, device=images.device)[None, :] + 0.5
     depth = g * x + k * y + 1
@@ -83,18 +86,19 @@ def color(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """ColorJitter(.3, .3, .3, .1): the four operations in an order drawn for each sample."""
     n, device = len(images), images.device
     factors = [
-        _uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS, n, generator, device),
-        _uniform(1 - CONTRAST, 1 + CONTRAST, n, generator, device),
-        _uniform(1 - SATURATION, 1 + SATURATION, n, generator, device),
-        _uniform(-HUE, HUE, n, generator, device),
+        _uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS, n, generator),
+        _uniform(1 - CONTRAST, 1 + CONTRAST, n, generator),
+        _uniform(1 - SATURATION, 1 + SATURATION, n, generator),
+        _uniform(-HUE, HUE, n, generator),
     ]
-    order = _uniform(0, 1, 4 * n, generator, device).view(n, 4).argsort(dim=1)
+    order = _uniform(0, 1, 4 * n, generator).view(n, 4).argsort(dim=1)
     pixels = images.float().div_(255)
     for step in range(4):
         for kind, operation in enumerate((_adjust_brightness, _adjust_contrast, _adjust_saturation, _adjust_hue)):
             index = (order[:, step] == kind).nonzero()[:, 0]
             if len(index):
-                pixels[index] = operation(pixels[index], factors[kind][index][:, None, None, None])
+                factor, index = factors[kind][index].to(device)[:, None, None, None], index.to(device)
+                pixels[index] = operation(pixels[index], factor)
     return pixels.mul_(255).round_().to(torch.uint8)
 
 
@@ -116,12 +120,12 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
-def _uniform(low: float, high: float, n: int, generator: torch.Generator, device) -> torch.Tensor:
-    return (torch.rand(n, generator=generator, device=generator.device) * (high - low) + low).to(device)
+def _uniform(low: float, high: float, n: int, generator: torch.Generator) -> torch.Tensor:
+    return torch.rand(n, generator=generator, device=generator.device) * (high - low) + low
 
 
-def _integers(high: int, n: int, generator: torch.Generator, device) -> torch.Tensor:
-    return torch.randint(high, (n,), generator=generator, device=generator.device).to(device)
+def _integers(high: int, n: int, generator: torch.Generator) -> torch.Tensor:
+    return torch.randint(high, (n,), generator=generator, device=generator.device)
 
 
 def _gather(images: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
@@ -131,11 +135,12 @@ def _gather(images: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
     return picked.view(n, c, *flat.shape[1:])
 
 
-def _perspective_corners(n: int, h: int, w: int, generator: torch.Generator, device) -> torch.Tensor:
+def _perspective_corners(n: int, h: int, w: int, generator: torch.Generator) -> torch.Tensor:
     """Where the four corners go: [N, 4, 2] as x, y; clockwise from the top left, each moved inwards by up to a quarter."""
     across, down = int(DISTORTION * (w // 2)) + 1, int(DISTORTION * (h // 2)) + 1
-    dx = torch.stack([_integers(across, n, generator, device) for _ in range(4)], dim=1)
-    dy = torch.stack([_integers(down, n, generator, device) for _ in range(4)], dim=1)
+    device = generator.device
+    dx = torch.stack([_integers(across, n, generator) for _ in range(4)], dim=1)
+    dy = torch.stack([_integers(down, n, generator) for _ in range(4)], dim=1)
     right = torch.tensor([0, w - 1, w - 1, 0], device=device)
     bottom = torch.tensor([0, 0, h - 1, h - 1], device=device)
     sign_x = torch.tensor([1, -1, -1, 1], device=device)

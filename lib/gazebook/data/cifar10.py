@@ -51,18 +51,14 @@ def prepare(root: str | Path | None = None) -> Path:
 
 
 def _read_parquet(split: str, files: list[Path]) -> ImageSet:
+    _check_shards(files)
     encoded, labels = [], []
     for file in files:
         try:
             table = pq.read_table(file)
         except (pa.ArrowException, OSError) as error:
             raise GazebookError(f"{file} is not a readable Parquet file ({_first_line(error)}); fetch it again") from error
-        columns = {"img", "label"} - set(table.column_names)
-        if columns or not pa.types.is_struct(table.schema.field("img").type):
-            raise GazebookError(
-                f"{file} has columns {', '.join(table.column_names)}; expected img (bytes, path) and label: use the "
-                "Hugging Face layout of cifar10"
-            )
+        _check_layout(file, table)
         encoded += [row["bytes"] for row in table["img"].to_pylist()]
         labels += table["label"].to_pylist()
     images = np.empty((len(encoded), 32, 32, 3), np.uint8)
@@ -71,6 +67,28 @@ def _read_parquet(split: str, files: list[Path]) -> ImageSet:
     lossy = encoded[0][:2] == JPEG_MAGIC
     source = ("CIFAR-10 (JPEG)" if lossy else "CIFAR-10") + ", Parquet: " + ", ".join(f.name for f in files)
     return _image_set(split, images, labels, source)
+
+
+def _check_shards(files: list[Path]) -> None:
+    """Names end in -00000-of-00002 and so on: all of them must be there."""
+    for file in files:
+        total = file.stem.rpartition("-of-")[2]
+        if total.isdigit() and int(total) != len(files):
+            raise GazebookError(f"{file.parent} holds {len(files)} of {int(total)} files like {file.name}; add the others")
+
+
+def _check_layout(file: Path, table: pa.Table) -> None:
+    """The Hugging Face layout: img {bytes, path}, label in 0 to 9, at least one row."""
+    schema = table.schema
+    good = {"img", "label"} <= set(schema.names) and pa.types.is_struct(schema.field("img").type)
+    good = good and schema.field("img").type.get_field_index("bytes") >= 0 and pa.types.is_integer(schema.field("label").type)
+    if not good:
+        raise GazebookError(
+            f"{file} has columns {', '.join(f'{f.name} ({f.type})' for f in schema)}; expected img (bytes, path) and "
+            "label (integer): use the Hugging Face layout of cifar10"
+        )
+    if not len(table) or not set(table["label"].unique().to_pylist()) <= set(range(len(CLASS_NAMES))):
+        raise GazebookError(f"{file} is empty or has labels outside 0 to 9; fetch it again")
 
 
 def _decode(data: bytes, files: list[Path]) -> np.ndarray:

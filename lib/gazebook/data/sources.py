@@ -14,7 +14,7 @@ from gazebook.errors import GazebookError
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for gazebook; downloads and trained weights go there."""
+    """The user's cache folder for gazebook; downloads go there."""
     return Path(platformdirs.user_cache_dir("gazebook"))
 
 

@@ -30,8 +30,9 @@ def segmentation_mask(images: torch.Tensor, maps: torch.Tensor) -> np.ndarray:
     HSV colouring: hue = winning class, saturation = attention, value = grey image stretched to its full range.
     """
     size = tuple(images.shape[-2:])
+    maps = maps.detach().cpu()
     winners = resize_maps(maps, size).argmax(dim=1)
-    return colour_mask(images.numpy(), attention_map(maps, size).numpy(), winners.numpy(), maps.shape[1])
+    return colour_mask(images.cpu().numpy(), attention_map(maps, size).numpy(), winners.numpy(), maps.shape[1])
 
 
 def colour_mask(images: np.ndarray, attention: np.ndarray, winners: np.ndarray, num_classes: int) -> np.ndarray:

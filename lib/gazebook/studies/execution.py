@@ -17,7 +17,7 @@ from gazebook.ledger import Record
 from gazebook.provenance import provenance
 from gazebook.runs import Run
 from gazebook.studies import study
-from gazebook.train import Recipe, checkpoint, fit
+from gazebook.train import Recipe, checkpoint, fit, precision_on
 
 
 def execute(
@@ -32,8 +32,10 @@ def execute(
 ) -> Record:
     """Load the data, build, train, evaluate. Keeps the final weights in `weights_file`; writes no record itself."""
     started = time.monotonic()
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32 when models are measured
     train, test = training_set(run), evaluation_set(run)
     model = initial_model(run, train.num_classes)
+    fitting = time.monotonic()
     history = fit(
         model,
         train,
@@ -44,15 +46,17 @@ def execute(
         report=report,
         progress=progress,
     )
+    fitted = time.monotonic() - fitting
     rows, arrays = study(run.study).evaluate(model, run, train, test, device)
     if weights_file:
         checkpoint.save(weights_file, model, None, history)
-    seconds = sum(e["seconds"] for e in history)
+    seconds = sum(e["seconds"] for e in history)  # of all sessions, when the training was resumed
     origin = provenance(
         device,
-        time.monotonic() - started,
+        time.monotonic() - started - fitted + seconds,
         train_seconds=round(seconds, 1),
-        images_per_second=round(len(train) * len(history) / seconds, 1),
+        images_per_second=round(sum(e["images_per_second"] * e["seconds"] for e in history) / seconds, 1),
+        precision=precision_on(device, run.precision),
         data={"source": test.source, "train_sha256": train.fingerprint, "test_sha256": test.fingerprint},
         seed=run.seed,
     )

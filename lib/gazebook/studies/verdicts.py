@@ -33,7 +33,8 @@ class Finding:
 class Claim:
     """A statement that runs can decide. `check` takes the study's tidy table of results.
 
-    `source` says where the statement comes from; `paper` is the paper's own evidence for it.
+    `source` says where the statement comes from; `paper` is the paper's own evidence for it; `own` marks a question that
+    this book adds and the paper does not claim.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Claim:
     source: str
     paper: str
     check: Callable[[pd.DataFrame], Finding]
+    own: bool = False
 
 
 def of_cases(passed: Iterable[bool], evidence: str = "") -> Finding:

@@ -18,6 +18,7 @@ from gazebook.data.image_set import ImageSet
 from gazebook.errors import BudgetSpentError, DivergedError, GazebookError
 from gazebook.train import checkpoint
 
+SPENT = "the time budget ended; the same call goes on from the last checkpoint"
 # called with model, images float [N, 3, H, W] in [0, 1], labels int64 [N], a generator of its own; gives images of that shape
 Intervention = Callable[[nn.Module, torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
 
@@ -68,8 +69,8 @@ def fit(
     """Train `model` in place; returns one dict an epoch: epoch, updates, loss, accuracy, images_per_second.
 
     With `checkpoint_file` the state is saved after each epoch, and a second call goes on from there to the same
-    weights as an unbroken one. `deadline` (time.monotonic) stops between epochs with BudgetSpentError. `intervene` may
-    change each batch after augmentation. `report` is called with each epoch's dict. Raises DivergedError.
+    weights as an unbroken one. `deadline` (time.monotonic) stops with BudgetSpentError; the epoch in flight is lost.
+    `intervene` may change each batch after augmentation. `report` is called with each epoch's dict. Raises DivergedError.
     """
     if recipe.augmentation not in AUGMENTATIONS:
         raise GazebookError(f"unknown augmentation {recipe.augmentation!r}; choose from {', '.join(AUGMENTATIONS)}")
@@ -89,10 +90,8 @@ def fit(
     with bar:
         for epoch in range(len(history), epochs):
             if deadline is not None and time.monotonic() + (history[-1]["seconds"] if history else 0) > deadline:
-                raise BudgetSpentError(
-                    f"the time budget ended after epoch {epoch} of {epochs}; the same call goes on from there"
-                )
-            history.append(_epoch(step, data, recipe, epoch, total, each, bar))
+                raise BudgetSpentError(SPENT)
+            history.append(_epoch(step, data, recipe, epoch, (total, each), bar, deadline))
             if checkpoint_file:
                 checkpoint.save(checkpoint_file, model, optimizer, history)
             if report:
@@ -102,7 +101,14 @@ def fit(
 
 def autocast(device: torch.device, precision: str):
     """The autocast context of a precision on a device."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    return torch.autocast(device.type, torch.bfloat16) if precision_on(device, precision) == "bf16" else nullcontext()
+
+
+def precision_on(device: torch.device | str, precision: str) -> str:
+    """The precision in force: bf16 becomes fp32 on a CPU without instructions for it, where it would be slower."""
+    if torch.device(device).type == "cpu" and not (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()):
+        return "fp32"
+    return precision
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:
@@ -132,13 +138,13 @@ def _step_function(model, optimizer, recipe, device, intervene, compile):
     return step
 
 
-def _epoch(step, data, recipe: Recipe, epoch: int, total: int, each: int, bar: tqdm) -> dict:
+def _epoch(step, data, recipe: Recipe, epoch: int, length: tuple[int, int], bar: tqdm, deadline: float | None) -> dict:
     """One pass over the data (the last may be shorter). All randomness comes from (seed, epoch), so it can be resumed."""
-    images, labels = data
+    (images, labels), (total, each) = data, length
     seed = (recipe.seed * 1_000_003 + epoch) % 2**62
-    generator = torch.Generator(images.device).manual_seed(seed)
-    own = torch.Generator(images.device).manual_seed(seed + 2**62)  # an intervention's draws leave the others as they are
-    order = torch.randperm(len(labels), generator=generator, device=images.device)
+    generator = torch.Generator().manual_seed(seed)  # on the CPU: the same order and augmentation for every device
+    own = torch.Generator().manual_seed(seed + 2**62)  # an intervention's draws leave the others as they are
+    order = torch.randperm(len(labels), generator=generator).to(images.device)
     started, seen, losses, correct = time.monotonic(), 0, [], []
     for i, index in enumerate(order.split(recipe.batch_size)[: total - epoch * each]):
         loss, hits = step(images[index], labels[index], recipe.lr_at(epoch * each + i, total), generator, own)
@@ -147,6 +153,8 @@ def _epoch(step, data, recipe: Recipe, epoch: int, total: int, each: int, bar: t
         seen += len(index)
         if i % 50 == 49 or seen == len(labels):  # reading a number back waits for the device: not at every step
             _stop_if_diverged(loss, epoch, i, recipe)
+            if deadline is not None and time.monotonic() > deadline:
+                raise BudgetSpentError(SPENT)
             speed, right = seen / (time.monotonic() - started), float(torch.stack(correct).sum()) / seen
             bar.set_postfix_str(f"loss {loss:.3f}, accuracy {right:.1%}, {speed:,.0f} images/s", refresh=False)
         bar.update()

@@ -2,9 +2,9 @@
 
 from gazebook.studies.scribe.claims import CLAIMS
 from gazebook.studies.scribe.evaluation import evaluate
-from gazebook.studies.scribe.runs import AXES, axes, control, grid, heads, table1
+from gazebook.studies.scribe.runs import AXES, axes, control, grid, heads, single, table1
 from gazebook.studies.scribe.tables import results
 
 TITLE = "SCrIBE: implicit background and overfitting without labels"
 
-__all__ = ["AXES", "CLAIMS", "TITLE", "axes", "control", "evaluate", "grid", "heads", "results", "table1"]
+__all__ = ["AXES", "CLAIMS", "TITLE", "axes", "control", "evaluate", "grid", "heads", "results", "single", "table1"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from gazebook.data.augment import AUGMENTATIONS
@@ -12,6 +13,8 @@ from gazebook.runs import Run
 
 # Learning rates of the released notebooks; both heads get SCrIBE's in a matched comparison.
 LR = 0.05
+# fields that the axes vary
+VARIED = {"study", "head", "augmentation", "fraction", "seed"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ AXES = {
         fractions=(0.1, 1.0, 0.3, 0.2, 0.5),
         seeds=(0, 1, 2),
         head_seeds=(0, 1),
-        control_updates=4695,  # those of 30 epochs of half the images
+        control_updates=4695,  # half of those of a run on all images
         control_fractions=(0.1, 1.0, 0.3, 0.2, 0.5),
         control_augmentations=("none", "combined"),
     ),
@@ -80,12 +83,17 @@ def axes(
         raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(AXES)}")
     if unknown := set(augmentations) - set(AUGMENTATIONS):
         raise GazebookError(f"unknown augmentation {', '.join(sorted(unknown))}; choose from {', '.join(AUGMENTATIONS)}")
+    if unknown := set(overrides or {}) - {f.name for f in dataclass_fields(Run)} | set(overrides or {}) & VARIED:
+        raise GazebookError(
+            f"overrides cannot set {', '.join(sorted(unknown))}; give fields of Run other than {', '.join(sorted(VARIED))}"
+        )
     own = AXES[profile]
     return replace(
         own,
         fields=own.fields | (overrides or {}),
         augmentations=tuple(augmentations) or own.augmentations,
-        control_augmentations=tuple(a for a in own.control_augmentations if not augmentations or a in augmentations),
+        control_augmentations=tuple(a for a in own.control_augmentations if not augmentations or a in augmentations)
+        or tuple(augmentations),
         fractions=tuple(fractions) or own.fractions,
         control_fractions=tuple(fractions) or own.control_fractions,
         seeds=tuple(seeds) or own.seeds,
@@ -97,11 +105,19 @@ def axes(
 def table1(axes: Axes, seeds: tuple[int, ...] | None = None, fractions: tuple[float, ...] | None = None) -> list[Run]:
     """SCrIBE runs of Table 1: augmentation by training fraction by seed; fractions vary slowest."""
     return [
-        Run(study="scribe", head="scribe", lr=LR, fraction=f, augmentation=a, seed=s, **axes.fields)
+        Run(study="scribe", head="scribe", fraction=f, augmentation=a, seed=s, **({"lr": LR} | axes.fields))
         for f in fractions or axes.fractions
         for s in seeds or axes.seeds
         for a in axes.augmentations
     ]
+
+
+def single(axes: Axes, augmentation: str, seed: int, fraction: float = 1.0) -> Run:
+    """One SCrIBE run. Raises GazebookError for an unknown augmentation."""
+    for run in table1(axes, (seed,), (fraction,)):
+        if run.augmentation == augmentation:
+            return run
+    raise GazebookError(f"unknown augmentation {augmentation!r}; choose from {', '.join(axes.augmentations)}")
 
 
 def heads(axes: Axes, seeds: tuple[int, ...] | None = None) -> list[Run]:
