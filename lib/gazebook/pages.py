@@ -47,6 +47,7 @@ def foot(profile: str, runs: Iterable[Run], ledger: Ledger, **parameters) -> HTM
     records = list(ledger.records(dict.fromkeys(runs)))
     origins = [r.provenance for r in records]
     seconds = sum(o["seconds"] for o in origins)
+    days = sorted(o["date"][:10] for o in origins)
     fields = {
         "profile": profile,
         "parameters": ", ".join(f"{name} = {value!r}" for name, value in parameters.items()) or "none",
@@ -55,7 +56,7 @@ def foot(profile: str, runs: Iterable[Run], ledger: Ledger, **parameters) -> HTM
         "versions": _distinct(f"Python {o['python']}, torch {o['torch']}" for o in origins),
         "device": _distinct(o["device"] for o in origins),
         "data": _distinct(f"{o['data']['source']}, test images sha256 {o['data']['test_sha256'][:12]}" for o in origins),
-        "dates": " to ".join(sorted({o["date"][:10] for o in origins})[:: max(1, len({o["date"][:10] for o in origins}) - 1)]),
+        "dates": days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}",
     }
     rows = "".join(f"<tr><th scope='row'>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in fields.items())
     keys = " ".join(f"<code>{r.run.key}</code>" for r in records)

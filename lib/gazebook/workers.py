@@ -80,7 +80,7 @@ def complete(
         for process in crew:
             process.kill()
             process.wait()
-        _tidy(ledger, missing)
+        _tidy(ledger)
     _raise_failures(ledger, missing, died, failed)
     left = ledger.missing(missing)
     return Outcome(len(missing) - len(left), len(left), spent)
@@ -142,12 +142,13 @@ def _start(ledger: Ledger, order: dict, number: int) -> subprocess.Popen:
             text=True,
             env=environment,
         )
-    process.stdin.write(json.dumps(order) + "\n")
-    process.stdin.flush()
+    with suppress(BrokenPipeError):  # it died at once: its exit code will be seen
+        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.flush()
     return process
 
 
-def _tidy(ledger: Ledger, runs: list[Run]) -> None:
+def _tidy(ledger: Ledger) -> None:
     """Remove what finished runs, and processes that were killed long ago, have left in the work folder."""
     for run in ledger.folder.glob(f"*{SUFFIX}"):
         for file in ledger.work.glob(f"{run.name.removesuffix(SUFFIX)}.*"):
