@@ -1,6 +1,8 @@
 """Shared by all tests: the suite touches no user's folders, and one thread a process keeps two cores busy with two."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ import torch
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from gazebook import data
+from gazebook import book, data
 from gazebook.runs import Run
 
 
@@ -30,3 +32,30 @@ def tiny():
         batch_size=20,
         trunk_options={"widths": [4, 4, 8]},
     )
+
+
+ROOT = Path(__file__).parent.parent
+TINY = {
+    "overrides": {"data_options": {"images": 160}, "train_images": 120, "test_images": 60, "epochs": 1, "batch_size": 30},
+    "fractions": [0.2, 1.0],
+    "control_updates": 3,
+}
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Path:
+    """The whole book, executed with tiny parameters into a copy of the sources, rendered without a warning: its HTML."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    generated = shutil.ignore_patterns("_build", "chapters", "results", "mathjax")
+    shutil.copytree(ROOT / "book", folder / "book", ignore=generated)
+    shutil.copy(ROOT / "_config.yml", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAZEBOOK_RESULTS", str(folder / "results"))
+        book.execute_chapters(folder, TINY)
+        return book.render(folder).parent
+
+
+def pytest_collection_modifyitems(items):
+    """Fast tests first."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

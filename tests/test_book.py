@@ -70,6 +70,15 @@ def test_what_is_not_a_notebook_is_answered_with_what_is(tmp_path):
 
 
 @pytest.mark.slow
+def test_every_notebook_executes_and_the_book_renders_without_a_warning(site):
+    folder = site.parents[2]
+    made = {f.relative_to(folder / "book" / "chapters") for f in (folder / "book" / "chapters").rglob("*.ipynb")}
+    assert made == {c.relative_to(ROOT / "notebooks") for c in book.chapters(ROOT)}, "nothing partial, nothing failed"
+    assert len(list((folder / "results").glob("*.run.zip"))) > 20
+    assert (site / "chapters" / "scribe" / "implicit-background.html").exists()
+
+
+@pytest.mark.slow
 def test_a_page_appears_when_its_notebook_ran_to_the_end(tmp_path, monkeypatch):
     monkeypatch.setenv("GAZEBOOK_RESULTS", str(tmp_path / "results"))
     notebook = write_notebook(tmp_path / "a.ipynb", "print(count * scale, name)")

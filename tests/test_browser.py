@@ -1,48 +1,24 @@
-"""The rendered book in a real browser: offline, readable, accessible. Every notebook is executed with tiny parameters."""
+"""The rendered book in a real browser: offline, readable, accessible."""
 
 import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from gazebook import book
-from gazebook.ledger import Ledger
+from tests.conftest import TINY
 
-ROOT = Path(__file__).parent.parent
 CHROMIUM = next((c for c in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if c), None)
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update --disable-sync"
-TINY = {
-    "overrides": {"data_options": {"images": 160}, "train_images": 120, "test_images": 60, "epochs": 1, "batch_size": 30},
-    "fractions": [0.2, 1.0],
-    "control_updates": 3,
-}
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is absent: install it (Debian: apt-get install chromium)"),
 ]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """The whole book, executed with tiny parameters into a copy of the sources, rendered without a warning."""
-    folder = tmp_path_factory.mktemp("project")
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-    generated = shutil.ignore_patterns("_build", "chapters", "results", "mathjax")
-    shutil.copytree(ROOT / "book", folder / "book", ignore=generated)
-    shutil.copy(ROOT / "_config.yml", folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GAZEBOOK_RESULTS", str(folder / "results"))
-        book.execute_chapters(folder, TINY)
-        index = book.render(folder)
-        assert len(Ledger.default().keys()) > 20
-    return index.parent
 
 
 @pytest.fixture(scope="module")
