@@ -144,6 +144,13 @@ def test_figures_draw_a_line_for_every_augmentation(figure):
     assert all(len(ax.get_lines()) == 7 for ax in fig.axes)
 
 
+def test_the_gap_is_drawn_with_a_dot_for_every_model():
+    fig = figures.gap_dots(paper_like())
+    assert [sum(len(c.get_offsets()) for c in ax.collections) for ax in fig.axes] == [7 * 5 * 3] * 2
+    first = fig.axes[0].collections[0].get_offsets()[0]  # no transform, 10%: training accuracy 1, test accuracy .55
+    assert tuple(first) == pytest.approx((0.45, 0.762))
+
+
 @pytest.mark.parametrize("profile", list(AXES))
 def test_grids_are_any_time_and_complete(profile):
     runs = list(dict.fromkeys(grid(profile)))

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
@@ -43,32 +44,48 @@ def palette(names: Sequence[str]) -> dict[str, tuple]:
     return dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
 
 
-def curves(
-    data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], *, labels: Mapping[str, str], xlabel: str, ylabel: str,
-    facet: str | None = None, facets: Mapping[str, str] | None = None,
-) -> Figure:  # fmt: skip
+def curves(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], **layout) -> Figure:
     """Lines of the mean over seeds with its 95% interval as a band: one colour and marker for each of `order`.
 
-    `facet` splits into panels side by side; `facets` maps its values to their titles and gives their order.
+    `layout`: see `_panels`.
     """
+
+    def draw(ax: Axes, rows: pd.DataFrame, color, **style) -> None:
+        seeds = rows.groupby(x)[y]
+        mean, bounds = seeds.mean(), np.array([mean_interval(values) for _, values in seeds])
+        ax.fill_between(mean.index, *bounds.T, color=color, alpha=0.15, linewidth=0)
+        ax.plot(mean.index, mean, color=color, markersize=6, **style)
+
+    return _panels(draw, data, hue, order, **layout)
+
+
+def dots(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], **layout) -> Figure:
+    """One dot a row of `data`: one colour and marker for each of `order`. `layout`: see `_panels`."""
+
+    def draw(ax: Axes, rows: pd.DataFrame, **style) -> None:
+        ax.scatter(rows[x], rows[y], s=42, alpha=0.85, **style)
+
+    return _panels(draw, data, hue, order, **layout)
+
+
+def _panels(
+    draw: Callable, data: pd.DataFrame, hue: str, order: Sequence[str], *, labels: Mapping[str, str], xlabel: str, ylabel: str,
+    facet: str | None = None, facets: Mapping[str, str] | None = None,
+) -> Figure:  # fmt: skip
+    """Panels side by side with one legend below: `facets` maps the values of column `facet` to titles, in their order."""
     panels = list(facets.items()) if facets else [(None, None)]
     fig, axes = plt.subplots(1, len(panels), figsize=(1.2 + 2.9 * len(panels), 3.9), sharey=True, squeeze=False)
     colours = palette(order)
     for ax, (value, title) in zip(axes[0], panels, strict=True):
         part = data if facet is None else data[data[facet] == value]
         for name, marker in zip(order, MARKERS, strict=False):
-            line = part[part[hue] == name]
-            if line.empty:
-                continue
-            seeds = line.groupby(x)[y]
-            mean, bounds = seeds.mean(), np.array([mean_interval(values) for _, values in seeds])
-            ax.fill_between(mean.index, *bounds.T, color=colours[name], alpha=0.15, linewidth=0)
-            ax.plot(mean.index, mean, color=colours[name], marker=marker, markersize=6, label=labels[name])
+            rows = part[part[hue] == name]
+            if len(rows):
+                draw(ax, rows, color=colours[name], marker=marker, label=labels[name])
         ax.set(xlabel=xlabel, ylabel=ylabel if ax is axes[0][0] else "", title=title or "")
     handles = {h.get_label(): h for ax in axes[0] for h in ax.get_legend_handles_labels()[0]}
-    fig.legend(
-        handles.values(), handles.keys(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=min(4, len(handles)), fontsize=9
-    )
+    where = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": min(4, len(handles)), "fontsize": 9}
+    fig.legend(handles.values(), handles.keys(), **where)
     fig.tight_layout()
     return fig
 

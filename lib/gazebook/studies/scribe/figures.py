@@ -11,6 +11,7 @@ from gazebook.studies.scribe.runs import Axes, table1
 from gazebook.studies.scribe.tables import TITLES, control_augmentations, paper_table1, tested
 
 SIZE_LABEL = "% of the training images"
+PROTOCOLS = {"epochs": "equal epochs", "updates": "equal updates"}
 THRESHOLDS = {"sparsity_30": "A ≤ .3", "sparsity": "A ≤ .5 (the criterion)", "sparsity_70": "A ≤ .7"}
 
 
@@ -31,7 +32,20 @@ def control_curves(frame: pd.DataFrame) -> Figure:
     own = frame[(frame["head"] == "scribe") & (frame["split"] == "test") & frame["augmentation"].isin(order)]
     return plots.curves(
         own, "percent", "sparsity", "augmentation", order, labels=TITLES, xlabel=SIZE_LABEL, ylabel="sparsity",
-        facet="protocol", facets={"epochs": "equal epochs", "updates": "equal updates"},
+        facet="protocol", facets=PROTOCOLS,
+    )  # fmt: skip
+
+
+def gap_dots(frame: pd.DataFrame) -> Figure:
+    """Sparsity against the gap between training and test accuracy, a dot a model, for the augmentations of the control."""
+    order = control_augmentations(frame)
+    own = frame[(frame["head"] == "scribe") & frame["augmentation"].isin(order)]
+    keys = ["augmentation", "seed", "percent", "protocol"]
+    wide = own.pivot_table(index=keys, columns="split", values=["accuracy", "sparsity"])
+    models = pd.DataFrame({"gap": wide["accuracy", "train"] - wide["accuracy", "test"], "sparsity": wide["sparsity", "test"]})
+    return plots.dots(
+        models.reset_index(), "gap", "sparsity", "augmentation", order, labels=TITLES,
+        xlabel="training minus test accuracy", ylabel="sparsity", facet="protocol", facets=PROTOCOLS,
     )  # fmt: skip
 
 
