@@ -50,7 +50,7 @@ def execute(
     rows, arrays = study(run.study).evaluate(model, run, train, test, device)
     if weights_file:
         checkpoint.save(weights_file, model, None, history)
-    seconds = sum(e["seconds"] for e in history)  # of all sessions, when the training was resumed
+    seconds = sum(e["seconds"] for e in history)  # of every call, when the training was resumed
     origin = provenance(
         device,
         time.monotonic() - started - fitted + seconds,
