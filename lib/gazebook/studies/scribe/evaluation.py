@@ -29,9 +29,9 @@ def evaluate(
     """
     model.eval()
     order = test.balanced_order(seed=0)
-    row, p, _ = measure(model, test, device)
+    row, p = measure(model, test, device)
     sample = train.select(torch.arange(min(TRAIN_SAMPLE, len(train))))
-    train_row, _, _ = measure(model, sample, device)
+    train_row, _ = measure(model, sample, device)
     shown = test.select(order[:KEPT_MAPS])
     maps = model.cam(to_float(shown.images.to(device))).float().cpu()
     attention = attention_map(maps, shown.images.shape[-2:])
@@ -45,8 +45,8 @@ def evaluate(
     return [{"condition": "clean", "split": "test", **row}, {"condition": "clean", "split": "train", **train_row}], arrays
 
 
-def measure(model: Classifier, images: ImageSet, device: torch.device | str) -> tuple[dict, np.ndarray, dict]:
-    """(row of metrics, probabilities float [N, C], per-image measures [N] each) of a model on a set of images."""
+def measure(model: Classifier, images: ImageSet, device: torch.device | str) -> tuple[dict, np.ndarray]:
+    """(row of metrics, probabilities float [N, C]) of a model on a set of images."""
     probabilities, parts = [], []
     for batch in images.images.split(BATCH):
         maps = model.cam(to_float(batch.to(device)))
@@ -66,7 +66,7 @@ def measure(model: Classifier, images: ImageSet, device: torch.device | str) -> 
         "sparsity_right": _mean_or_none(per_image["sparsity"][right]),
         "sparsity_wrong": _mean_or_none(per_image["sparsity"][~right]),
     }
-    return row, p, per_image
+    return row, p
 
 
 def read_attention(maps: torch.Tensor, size: tuple[int, int]) -> dict[str, np.ndarray]:
