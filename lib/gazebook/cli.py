@@ -136,11 +136,10 @@ def data(
 def claims(profile: Profile = "demo") -> None:
     """The claims of every paper with our evidence and verdict, from the runs in the ledger."""
     from gazebook.studies import STUDIES
-    from gazebook.studies import grid as runs_of
     from gazebook.studies.verdicts import scorecard
 
-    for name, study in STUDIES.items():
-        results = study.results(Ledger.default(), runs_of(name, _known(profile)))
+    for study in STUDIES.values():
+        results = study.results(Ledger.default(), _known(profile))
         typer.echo(f"{study.TITLE}, profile {profile}")
         for _, row in scorecard(study.CLAIMS, results).iterrows():
             typer.echo(
@@ -148,9 +147,60 @@ def claims(profile: Profile = "demo") -> None:
             )
 
 
+@app.command(
+    epilog="Examples: gazebook audit photos/ · gazebook audit photos/ results/weights/*.safetensors --html report.html · "
+    "gazebook audit photos/ mypackage.nets:make_net --size 224"
+)
+def audit(
+    images: Annotated[Path, typer.Argument(help="A folder of pictures; no labels are needed.")],
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help="SCrIBE checkpoints (.safetensors), or PACKAGE.MODULE:NAME of a torch module with .cam; "
+                       "default: those that come with the project."),
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Input size in pixels; default: 32.", min=8)] = None,
+    limit: Annotated[int | None, typer.Option(help="Use at most so many pictures.", min=1)] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a self-contained report.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the figure (PNG, SVG or PDF).")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write every picture's measures.")] = None,
+    device: Device = "auto",
+) -> None:  # fmt: skip
+    """Rank models by overfitting, without labels: sparsity, regions, classes and entropy on your own pictures."""
+    from gazebook import audit as auditing
+    from gazebook.audit.report import text_table
+    from gazebook.workers import choose_device
+
+    specs = models or auditing.published_models()
+    if not specs:
+        raise GazebookError("no model is given and none comes with this installation; give SCrIBE checkpoints")
+    loaded = [auditing.load_model(spec, size) for spec in specs]
+    pictures = {s: auditing.load_pictures(images, s, limit) for s in dict.fromkeys(m.size for m in loaded)}
+    first = next(iter(pictures.values()))
+    with _stoppable():
+        rows = auditing.audit(loaded, pictures, choose_device(device))
+    summed = auditing.summary(rows)
+    said = auditing.notes(loaded, first)
+    typer.echo(text_table(summed).to_string(index=False))
+    for note in said:
+        typer.echo(f"note: {note}")
+    with _writable():
+        if csv:
+            rows.to_csv(csv, index=False)
+            typer.echo(f"{csv}")
+        if plot:
+            auditing.figure(summed).savefig(plot, dpi=130, bbox_inches="tight")
+            typer.echo(f"{plot}")
+    if html:
+        figures = {
+            "Means and intervals of each model": auditing.figure(summed),
+            "The first pictures and each model's segmentation mask": auditing.mask_figure(loaded, pictures),
+        }
+        typer.echo(f"{auditing.write_html(html, summed, said, figures, images.name, len(first.names))}")
+
+
 @app.command(epilog="Example: gazebook publish --profile cpu")
 def publish(profile: Profile) -> None:
-    """Copy the records of a profile from the working ledger to book/results/, the published ledger."""
+    """Copy the records of a profile, and the weights of a few models, from the working ledger to book/results/."""
     from gazebook.book import project
     from gazebook.studies import STUDIES
     from gazebook.studies import grid as runs_of
@@ -158,8 +208,11 @@ def publish(profile: Profile) -> None:
     published = Ledger(project() / "book" / "results")
     runs = [run for name in STUDIES for run in runs_of(name, _known(profile))]
     copied = published.merge(Ledger.default(), runs)
+    kept = [run for study in STUDIES.values() for run in study.checkpoints(study.AXES[profile])]
+    weights = published.merge_weights(Ledger.default(), kept)
     typer.echo(
-        f"{copied} records copied to {published.folder}, {len(published.missing(runs))} of {len(runs)} are missing there"
+        f"{copied} records copied to {published.folder}, {len(published.missing(runs))} of {len(runs)} are missing there; "
+        f"weights of {weights} models copied"
     )
 
 
@@ -167,8 +220,6 @@ def _train(study: str, profile: str, workers: int | None, device: str, budget: f
     from gazebook.studies import grid as runs_of
     from gazebook.workers import complete
 
-    if device not in ("auto", "cpu", "cuda"):
-        raise GazebookError(f"unknown device {device!r}; choose from auto, cpu, cuda")
     with _stoppable():
         return complete(runs_of(study, profile), Ledger.default(), workers=workers, device=device, budget=budget)
 
@@ -181,6 +232,15 @@ def _stoppable():
     except KeyboardInterrupt:
         typer.echo("gazebook: stopped; the same call goes on from here", err=True)
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def _writable():
+    """A file that cannot be written, or a format that nobody knows, is one line."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise GazebookError(f"cannot write the output ({error}); give another file") from error
 
 
 def _known(profile: str) -> str:

@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -112,6 +113,16 @@ class Ledger:
             self.write(_read(source))
         return len(new)
 
+    def merge_weights(self, other: Ledger, runs: Iterable[Run]) -> int:
+        """Copy the trained weights of `runs` that `other` has and this one has not; returns how many."""
+        pairs = [(other.weights_file(run), self.folder / "weights" / f"{run.training.key}.safetensors") for run in runs]
+        new = [(source, target) for source, target in pairs if source.exists() and not target.exists()]
+        for source, target in new:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, partial := target.with_suffix(".partial"))
+            os.replace(partial, target)
+        return len(new)
+
     def records(self, runs: Iterable[Run]) -> Iterator[Record]:
         """The records of those of `runs` that are there."""
         return (self.read(run) for run in runs if run in self)
@@ -129,6 +140,11 @@ class Ledger:
         """The file of a run's record; None without one."""
         files = (folder / f"{run.key}{SUFFIX}" for folder in self.folders)
         return next((f for f in files if f.exists()), None)
+
+    def weights_file(self, run: Run) -> Path:
+        """Where the trained weights of a run are kept, or will be; runs that differ in their evaluation share one file."""
+        files = [folder / "weights" / f"{run.training.key}.safetensors" for folder in self.folders]
+        return next((f for f in files if f.exists()), files[0])
 
 
 def describe(run: Run) -> str:

@@ -47,13 +47,14 @@ def palette(names: Sequence[str]) -> dict[str, tuple]:
 def curves(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], **layout) -> Figure:
     """Lines of the mean over seeds with its 95% interval as a band: one colour and marker for each of `order`.
 
-    `layout`: see `_panels`.
+    Where points have different numbers of seeds, those with one seed have no band. `layout`: see `_panels`.
     """
 
     def draw(ax: Axes, rows: pd.DataFrame, color, **style) -> None:
         seeds = rows.groupby(x)[y]
         mean, bounds = seeds.mean(), np.array([mean_interval(values) for _, values in seeds])
-        ax.fill_between(mean.index, *bounds.T, color=color, alpha=0.15, linewidth=0)
+        sure = np.isfinite(bounds[:, 0])
+        ax.fill_between(mean.index[sure], *bounds[sure].T, color=color, alpha=0.15, linewidth=0)
         ax.plot(mean.index, mean, color=color, markersize=6, **style)
 
     return _panels(draw, data, hue, order, **layout)
@@ -68,24 +69,95 @@ def dots(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], **l
     return _panels(draw, data, hue, order, **layout)
 
 
+def paths(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], *, along: str, **layout) -> Figure:
+    """Rows of one hue joined in the order of `along`, with an arrow head at the end. `layout`: see `_panels`."""
+
+    def draw(ax: Axes, rows: pd.DataFrame, color, **style) -> None:
+        rows = rows.sort_values(along)
+        ax.plot(rows[x], rows[y], color=color, markersize=6, alpha=0.9, **style)
+        if len(rows) > 1:
+            ends = rows[[x, y]].to_numpy()[-2:]
+            ax.annotate("", ends[1], ends[0], arrowprops={"arrowstyle": "-|>", "color": color, "lw": 2}, zorder=4)
+
+    return _panels(draw, data, hue, order, **layout)
+
+
 def _panels(
     draw: Callable, data: pd.DataFrame, hue: str, order: Sequence[str], *, labels: Mapping[str, str], xlabel: str, ylabel: str,
-    facet: str | None = None, facets: Mapping[str, str] | None = None,
+    facet: str | None = None, facets: Mapping[str, str] | None = None, columns: int | None = None, share_y: bool = True,
 ) -> Figure:  # fmt: skip
-    """Panels side by side with one legend below: `facets` maps the values of column `facet` to titles, in their order."""
+    """Panels with one legend below: `facets` maps the values of column `facet` to titles, in their order, `columns` to a
+    row (default: all).
+    """
     panels = list(facets.items()) if facets else [(None, None)]
-    fig, axes = plt.subplots(1, len(panels), figsize=(1.2 + 2.9 * len(panels), 3.9), sharey=True, squeeze=False)
+    columns = min(columns or len(panels), len(panels))
+    lines = -(-len(panels) // columns)
+    size = (1.2 + 2.9 * columns, 3.9) if lines == 1 else (1.2 + 2.4 * columns, 0.9 + 2.3 * lines)
+    fig, axes = plt.subplots(lines, columns, figsize=size, sharey=share_y, sharex=lines > 1, squeeze=False)
     colours = palette(order)
-    for ax, (value, title) in zip(axes[0], panels, strict=True):
+    for i, ax in enumerate(axes.flat):
+        if i >= len(panels):
+            ax.set_axis_off()
+            continue
+        value, title = panels[i]
         part = data if facet is None else data[data[facet] == value]
         for name, marker in zip(order, MARKERS, strict=False):
             rows = part[part[hue] == name]
             if len(rows):
                 draw(ax, rows, color=colours[name], marker=marker, label=labels[name])
-        ax.set(xlabel=xlabel, ylabel=ylabel if ax is axes[0][0] else "", title=title or "")
-    handles = {h.get_label(): h for ax in axes[0] for h in ax.get_legend_handles_labels()[0]}
-    where = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": min(4, len(handles)), "fontsize": 9}
+        under, first = i + columns >= len(panels), i % columns == 0
+        ax.set(xlabel=xlabel if under else "", ylabel=ylabel if first else "", title=title or "")
+    handles = {h.get_label(): h for ax in axes.flat for h in ax.get_legend_handles_labels()[0]}
+    where = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": min(4, len(handles) or 1), "fontsize": 9}
     fig.legend(handles.values(), handles.keys(), **where)
+    fig.tight_layout()
+    return fig
+
+
+def heat_map(table: pd.DataFrame, label: str, *, fmt: str = ".2f", diverging: bool = False, best: str | None = None) -> Figure:
+    """A table as colours and numbers. `diverging` centres the colours on 0; `best` ("highest", "lowest") frames each row's
+    best cell.
+    """
+    fig, ax = plt.subplots(figsize=(2.6 + 0.78 * table.shape[1], 1.1 + 0.36 * len(table)))
+    colours = {"cmap": "PuOr_r", "center": 0} if diverging else {"cmap": "cividis"}
+    annotation = {"annot": True, "fmt": fmt, "annot_kws": {"fontsize": 8}}
+    sns.heatmap(table.astype(float), ax=ax, linewidths=0.5, cbar_kws={"label": label}, **annotation, **colours)
+    if best:
+        values = table.to_numpy(float)
+        places = values.argmax(axis=1) if best == "highest" else values.argmin(axis=1)
+        for row, column in enumerate(places):
+            ax.add_patch(plt.Rectangle((column, row), 1, 1, fill=False, edgecolor="#d55e00", linewidth=2.5, zorder=5))
+    ax.set(xlabel="", ylabel="")
+    ax.tick_params(axis="x", rotation=35)
+    plt.setp(ax.get_xticklabels(), ha="right")
+    fig.tight_layout()
+    return fig
+
+
+def reliability(bins: Mapping[str, np.ndarray]) -> Figure:
+    """Reliability diagrams: for each name a table [B, 3] of count, sum of confidence, number correct (see metrics).
+
+    Bars are accuracies of the bins, the gap to the diagonal is drawn, and the strip below is the share of pictures.
+    """
+    fig, axes = plt.subplots(
+        2, len(bins), figsize=(3.1 * len(bins), 4), sharex=True, sharey="row", squeeze=False, height_ratios=(3, 1)
+    )
+    for (name, table), (top, below) in zip(bins.items(), axes.T, strict=True):
+        edges = np.linspace(0, 1, len(table) + 1)
+        count = np.maximum(table[:, 0], 1)
+        right, sure, there = table[:, 2] / count, table[:, 1] / count, table[:, 0] > 0
+        style = {"width": 1 / len(table), "align": "edge", "edgecolor": "white"}
+        top.bar(edges[:-1][there], right[there], color=sns.color_palette("colorblind")[0], label="accuracy", **style)
+        gap = {"color": sns.color_palette("colorblind")[1], "alpha": 0.45, "hatch": "//", "label": "gap to confidence"}
+        top.bar(edges[:-1][there], (sure - right)[there], bottom=right[there], **style, **gap)
+        top.plot([0, 1], [0, 1], color="0.3", linestyle="--", linewidth=1)
+        below.bar(edges[:-1], table[:, 0] / table[:, 0].sum(), color="0.5", **style)
+        top.set(title=name, xlim=(0, 1), ylim=(0, 1))
+        below.set(xlabel="confidence")
+    axes[0][0].set(ylabel="accuracy")
+    axes[1][0].set(ylabel="share")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, fontsize=9)
     fig.tight_layout()
     return fig
 

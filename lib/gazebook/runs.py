@@ -26,7 +26,7 @@ class Run:
     Shares and probabilities are in [0, 1]; `milestones` are shares of the training's length; `lr` is the learning
     rate at the start. `train_images` and `test_images` limit a split to that many images, class-balanced; None
     takes all. `fraction` is the class-balanced, nested, seeded share of those training images. Exactly one of
-    `epochs` and `updates` gives the training's length.
+    `epochs` and `updates` gives the training's length. `evaluation` says what the study measures beyond its default.
     """
 
     study: str
@@ -50,6 +50,7 @@ class Run:
     gamma: float = 0.1
     precision: str = "bf16"
     seed: int = 0
+    evaluation: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
         object.__setattr__(self, "milestones", tuple(self.milestones))
@@ -77,6 +78,11 @@ class Run:
         """16 hexadecimal digits that name this run's record."""
         text = json.dumps({"format": FORMAT, **self.canonical()}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def training(self) -> Run:
+        """The run without what only matters after training: runs that share it share their trained weights."""
+        return self.replace(evaluation={}, test_images=None)
 
     def __hash__(self):
         return hash(self.key)

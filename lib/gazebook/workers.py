@@ -25,11 +25,11 @@ import torch
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from gazebook import data
 from gazebook.errors import BudgetSpentError, GazebookError
 from gazebook.ledger import SUFFIX, Ledger, describe
+from gazebook.machine import usable_cores
 from gazebook.runs import Run
-from gazebook.studies.execution import execute
+from gazebook.studies.execution import execute, prepare
 
 POLL_SECONDS = 0.5
 STALE_SECONDS = 3600  # a partial file this old belongs to a process that was killed
@@ -62,7 +62,7 @@ def complete(
     missing = ledger.missing(dict.fromkeys(runs))
     if not missing:
         return Outcome(0, 0, False)
-    device = _device(device)
+    device = choose_device(device)
     count = min(workers or default_workers(device), len(missing))
     _prepare(ledger, missing)
     order = {
@@ -106,10 +106,13 @@ def default_workers(device: str) -> int:
     """One process per usable core on a CPU; CUDA_WORKERS on a GPU."""
     if device != "cpu":
         return CUDA_WORKERS
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()
 
 
-def _device(name: str) -> str:
+def choose_device(name: str) -> str:
+    """`auto` becomes cuda where there is one. Raises GazebookError for a device that is not there."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise GazebookError(f"unknown device {name!r}; choose from auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise GazebookError("torch finds no CUDA device here; leave --device out, or give cpu")
     if name != "auto":
@@ -126,8 +129,7 @@ def _prepare(ledger: Ledger, runs: list[Run]) -> None:
         ) from error
     for run in runs:
         _failure_file(ledger, run).unlink(missing_ok=True)
-    for name in {run.data for run in runs}:
-        data.prepare(name)  # one download, seen by the user, instead of one in every worker
+    prepare(runs)
 
 
 def _start(ledger: Ledger, order: dict, number: int) -> subprocess.Popen:
@@ -262,7 +264,7 @@ def _train(run: Run, ledger: Ledger, device: str, deadline: float | None) -> Non
         _tell(event="epoch", run=describe(run), images=images, **{k: epoch[k] for k in ("epoch", "epochs", "loss", "accuracy")})
 
     checkpoint_file = ledger.work / f"{run.key}.checkpoint.safetensors"
-    weights_file = ledger.folder / "weights" / f"{run.key}.safetensors"
+    weights_file = ledger.weights_file(run)
     record = execute(
         run, device=device, checkpoint_file=checkpoint_file, weights_file=weights_file, deadline=deadline, report=report
     )

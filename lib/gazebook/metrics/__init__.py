@@ -1,6 +1,7 @@
 """What is measured, and how sure one may be of it."""
 
 from gazebook.metrics.attention import (
+    SOFT,
     attention_mse,
     classes_per_image,
     regions_per_image,
@@ -12,6 +13,7 @@ from gazebook.metrics.calibration import accuracy, confidence, expected_calibrat
 from gazebook.metrics.statistics import bootstrap_interval, mean_interval, rank_correlation
 
 __all__ = [
+    "SOFT",
     "accuracy",
     "attention_mse",
     "bootstrap_interval",

@@ -1,7 +1,8 @@
 """The studies, one for each paper: which runs it needs and how a trained model is evaluated.
 
 A study is a module with `TITLE`, `grid(profile) -> list[Run]` (any-time order: coarse axes first),
-`evaluate(model, run, train, test, device) -> (rows, arrays)`, `results(ledger, runs) -> DataFrame` and `CLAIMS`.
+`evaluate(model, run, train, test, device) -> (rows, arrays)`, `results(ledger, profile) -> DataFrame` and `CLAIMS`; and,
+where evaluation needs something made beforehand, `prepare(run, test, processes)`.
 """
 
 from __future__ import annotations

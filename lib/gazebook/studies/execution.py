@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
@@ -30,26 +30,33 @@ def execute(
     report: Callable[[dict], None] | None = None,
     progress: bool = False,
 ) -> Record:
-    """Load the data, build, train, evaluate. Keeps the final weights in `weights_file`; writes no record itself."""
+    """Load the data, build, train, evaluate; writes no record itself.
+
+    The final weights are kept in `weights_file`. Where it exists already, from a run that differs in its evaluation
+    alone, nothing is trained.
+    """
     started = time.monotonic()
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32 when models are measured
     train, test = training_set(run), evaluation_set(run)
     model = initial_model(run, train.num_classes)
     fitting = time.monotonic()
-    history = fit(
-        model,
-        train,
-        recipe(run),
-        device=device,
-        checkpoint_file=checkpoint_file,
-        deadline=deadline,
-        report=report,
-        progress=progress,
-    )
+    model.to(device=device, memory_format=torch.channels_last)
+    history = checkpoint.restore(weights_file, model) if weights_file else []
+    if not history:
+        history = fit(
+            model,
+            train,
+            recipe(run),
+            device=device,
+            checkpoint_file=checkpoint_file,
+            deadline=deadline,
+            report=report,
+            progress=progress,
+        )
+        if weights_file:
+            checkpoint.save(weights_file, model, None, history, run=json.dumps(run.training.canonical()))
     fitted = time.monotonic() - fitting
     rows, arrays = study(run.study).evaluate(model, run, train, test, device)
-    if weights_file:
-        checkpoint.save(weights_file, model, None, history)
     seconds = sum(e["seconds"] for e in history)  # of every call, when the training was resumed
     origin = provenance(
         device,
@@ -61,6 +68,18 @@ def execute(
         seed=run.seed,
     )
     return Record(run, rows, arrays, history, origin)
+
+
+def prepare(runs: Iterable[Run], processes: int | None = None) -> None:
+    """Make sure that the data of all runs is there, and what their evaluations need, once for all workers."""
+    needs: dict[tuple, Run] = {}
+    for run in runs:
+        needs.setdefault((run.study, run.data, json.dumps([run.data_options, run.test_images, run.evaluation])), run)
+    for name in {run.data for run in needs.values()}:
+        data.prepare(name)  # one download, seen by the user, instead of one in every worker
+    for run in needs.values():
+        if hasattr(study(run.study), "prepare"):
+            study(run.study).prepare(run, evaluation_set(run), processes)
 
 
 def initial_model(run: Run, num_classes: int) -> models.Classifier:

@@ -14,8 +14,8 @@ from torch import nn
 from gazebook.errors import GazebookError
 
 
-def save(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, history: list[dict]) -> None:
-    """Write model weights, momentum buffers and history to `file`; the old file stays whole until the new one is."""
+def save(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, history: list[dict], **metadata: str) -> None:
+    """Write model weights, momentum buffers, history and further texts to `file`; the old file stays whole until then."""
     tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
     if optimizer is not None:
         for i, p in enumerate(model.parameters()):
@@ -24,7 +24,7 @@ def save(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, 
     partial = file.with_suffix(f".{os.getpid()}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata={"history": json.dumps(history)})
+        save_file(tensors, partial, metadata={"history": json.dumps(history), **metadata})
         os.replace(partial, file)
     except (OSError, SafetensorError) as error:
         raise GazebookError(f"cannot write the checkpoint {file} ({error}); free some disk space and run again") from error
@@ -34,8 +34,13 @@ def save(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, 
 
 def read_history(file: Path) -> list[dict]:
     """The history alone of what `save` wrote."""
+    return json.loads(read_metadata(file)["history"])
+
+
+def read_metadata(file: Path) -> dict[str, str]:
+    """The texts of what `save` wrote."""
     with safe_open(file, "pt") as stored:
-        return json.loads(stored.metadata()["history"])
+        return stored.metadata() or {}
 
 
 def restore(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> list[dict]:

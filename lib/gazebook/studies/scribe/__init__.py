@@ -1,10 +1,25 @@
 """Paper 1: SCrIBE (Liu, Lehman, AlRegib 2020), robustness and overfitting of implicit-background models."""
 
 from gazebook.studies.scribe.claims import CLAIMS
-from gazebook.studies.scribe.evaluation import evaluate
-from gazebook.studies.scribe.runs import AXES, axes, control, grid, heads, single, table1
+from gazebook.studies.scribe.evaluation import evaluate, prepare
+from gazebook.studies.scribe.runs import (
+    AXES,
+    axes,
+    checkpoints,
+    control,
+    grid,
+    heads,
+    parts,
+    published,
+    single,
+    sweeps,
+    table1,
+)
 from gazebook.studies.scribe.tables import results
 
 TITLE = "SCrIBE: implicit background and overfitting without labels"
 
-__all__ = ["AXES", "CLAIMS", "TITLE", "axes", "control", "evaluate", "grid", "heads", "results", "single", "table1"]
+__all__ = [
+    "AXES", "CLAIMS", "TITLE", "axes", "checkpoints", "control", "evaluate", "grid", "heads", "parts", "prepare", "published",
+    "results", "single", "sweeps", "table1",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Paper 1's figures, in the paper's layout."""
+"""Paper 1's figures on clean pictures, in the paper's layout; corruption_figures has the others."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 
 from gazebook import data, plots
 from gazebook.ledger import Ledger
+from gazebook.runs import Run
 from gazebook.studies.scribe.runs import Axes, table1
-from gazebook.studies.scribe.tables import TITLES, control_augmentations, paper_table1, tested
+from gazebook.studies.scribe.tables import TITLES, control_augmentations, paper_table1, paper_table2, tested, whole
 
 SIZE_LABEL = "% of the training images"
 PROTOCOLS = {"epochs": "equal epochs", "updates": "equal updates"}
@@ -19,7 +20,7 @@ def sparsity_curves(frame: pd.DataFrame) -> Figure:
     """Sparsity against training set size, ours and the paper's Table 1, a line an augmentation."""
     ours = tested(frame)[["augmentation", "percent", "sparsity"]].assign(whose="ours")
     both = pd.concat([ours, paper_table1().assign(whose="paper")])
-    order = [name for name in TITLES if name in set(ours["augmentation"])]
+    order = _there(ours)
     return plots.curves(
         both, "percent", "sparsity", "augmentation", order, labels=TITLES, xlabel=SIZE_LABEL, ylabel="sparsity",
         facet="whose", facets={"ours": "ours", "paper": "paper, Table 1"},
@@ -29,7 +30,8 @@ def sparsity_curves(frame: pd.DataFrame) -> Figure:
 def control_curves(frame: pd.DataFrame) -> Figure:
     """Sparsity against training set size, with equal epochs and with equal updates."""
     order = control_augmentations(frame)
-    own = frame[(frame["head"] == "scribe") & (frame["split"] == "test") & frame["augmentation"].isin(order)]
+    own = whole(frame)
+    own = own[(own["split"] == "test") & own["augmentation"].isin(order)]
     return plots.curves(
         own, "percent", "sparsity", "augmentation", order, labels=TITLES, xlabel=SIZE_LABEL, ylabel="sparsity",
         facet="protocol", facets=PROTOCOLS,
@@ -39,7 +41,8 @@ def control_curves(frame: pd.DataFrame) -> Figure:
 def gap_dots(frame: pd.DataFrame) -> Figure:
     """Sparsity against the gap between training and test accuracy, a dot a model, for the augmentations of the control."""
     order = control_augmentations(frame)
-    own = frame[(frame["head"] == "scribe") & frame["augmentation"].isin(order)]
+    own = whole(frame)
+    own = own[own["augmentation"].isin(order)]
     keys = ["augmentation", "seed", "percent", "protocol"]
     wide = own.pivot_table(index=keys, columns="split", values=["accuracy", "sparsity"])
     models = pd.DataFrame({"gap": wide["accuracy", "train"] - wide["accuracy", "test"], "sparsity": wide["sparsity", "test"]})
@@ -52,11 +55,95 @@ def gap_dots(frame: pd.DataFrame) -> Figure:
 def threshold_curves(frame: pd.DataFrame) -> Figure:
     """The share of empty map against training set size for three thresholds."""
     long = tested(frame).melt(["augmentation", "percent"], list(THRESHOLDS), "threshold", "share")
-    order = [name for name in TITLES if name in set(long["augmentation"])]
+    order = _there(long)
     return plots.curves(
         long, "percent", "share", "augmentation", order, labels=TITLES, xlabel=SIZE_LABEL, ylabel="share of the map",
         facet="threshold", facets=THRESHOLDS,
     )  # fmt: skip
+
+
+def figure2(frame: pd.DataFrame) -> Figure:
+    """Accuracy, confidence and ECE against training set size, a line an augmentation (the paper's Figure 2)."""
+    metrics = {"accuracy": "accuracy", "confidence": "confidence", "ece_10": "ECE (ten bins)"}
+    long = tested(frame).melt(["augmentation", "percent", "seed"], list(metrics), "metric", "value")
+    return plots.curves(
+        long, "percent", "value", "augmentation", _there(long), labels=TITLES, xlabel=SIZE_LABEL, ylabel="",
+        facet="metric", facets=metrics, share_y=False,
+    )  # fmt: skip
+
+
+def accuracy_mse_dots(frame: pd.DataFrame) -> Figure:
+    """Accuracy against the MSE to the reference model's attention, a dot a model, ours and the paper's Table 2."""
+    ours = tested(frame).dropna(subset="mse")[["augmentation", "percent", "accuracy", "mse"]].assign(whose="ours")
+    both = pd.concat([ours, paper_table2().assign(whose="paper")])
+    return plots.dots(
+        both, "accuracy", "mse", "augmentation", _there(ours), labels=TITLES, xlabel="accuracy", ylabel="MSE to the best model",
+        facet="whose", facets={"ours": "ours", "paper": "paper, Table 2"}, share_y=False,
+    )  # fmt: skip
+
+
+def sparsity_ece_dots(frame: pd.DataFrame) -> Figure:
+    """Sparsity against ECE, a dot a model, at the smallest and at the full training set."""
+    rows = tested(frame)
+    ends = {p: f"{p}% of the images" for p in sorted({rows["percent"].min(), rows["percent"].max()})} if len(rows) else {}
+    return plots.dots(
+        rows, "sparsity", "ece_10", "augmentation", _there(rows), labels=TITLES, xlabel="sparsity", ylabel="ECE (ten bins)",
+        facet="percent", facets=ends or None,
+    )  # fmt: skip
+
+
+def sparsity_ece_paths(frame: pd.DataFrame) -> Figure:
+    """Sparsity against ECE, the models of one augmentation joined from the smallest to the full training set."""
+    rows = tested(frame).groupby(["augmentation", "percent"])[["sparsity", "ece_10"]].mean().reset_index()
+    return plots.paths(
+        rows, "sparsity", "ece_10", "augmentation", _there(rows), along="percent", labels=TITLES,
+        xlabel="sparsity", ylabel="ECE (ten bins)",
+    )  # fmt: skip
+
+
+def variant_curves(frame: pd.DataFrame, prefix: str, base: str) -> Figure:
+    """Sparsity against training set size for the variants whose names begin with `prefix`, beside `base`, a panel an
+    augmentation.
+    """
+    variants = {"base": base} | {v: v for v in sorted(frame["variant"].unique()) if v.startswith(prefix)}
+    rows = pd.concat([tested(frame, variant=v) for v in variants])
+    changed = rows[rows["variant"] != "base"]
+    rows = rows[rows["percent"].isin(changed["percent"]) & rows["seed"].isin(changed["seed"])]
+    facets = {a: TITLES[a] for a in _there(changed)}
+    return plots.curves(
+        rows, "percent", "sparsity", "variant", list(variants), labels=variants, xlabel=SIZE_LABEL, ylabel="sparsity",
+        facet="augmentation", facets=facets,
+    )  # fmt: skip
+
+
+def right_wrong_curves(frame: pd.DataFrame) -> Figure:
+    """Sparsity of pictures that are classified rightly and wrongly, against training set size, a panel an augmentation."""
+    kinds = {"sparsity_right": "prediction right", "sparsity_wrong": "prediction wrong"}
+    long = tested(frame).melt(["augmentation", "percent", "seed"], list(kinds), "kind", "sparsity").dropna()
+    return plots.curves(
+        long, "percent", "sparsity", "kind", list(kinds), labels=kinds, xlabel=SIZE_LABEL, ylabel="sparsity",
+        facet="augmentation", facets={a: TITLES[a] for a in _there(long)}, columns=4,
+    )  # fmt: skip
+
+
+def larger_curves(frame: pd.DataFrame) -> Figure:
+    """Sparsity against training set size on the larger grid, with equal epochs and with equal updates."""
+    rows = whole(frame, "larger")
+    return plots.curves(
+        rows[rows["split"] == "test"], "percent", "sparsity", "augmentation", _there(rows), labels=TITLES,
+        xlabel=SIZE_LABEL, ylabel="sparsity", facet="protocol", facets=PROTOCOLS,
+    )  # fmt: skip
+
+
+def reliability(ledger: Ledger, runs: dict[str, list[Run]]) -> Figure:
+    """Reliability diagrams, for each title the bins of all its runs together."""
+    summed = {title: [r.arrays["reliability"] for r in ledger.records(own)] for title, own in runs.items()}
+    return plots.reliability({title: sum(tables) for title, tables in summed.items() if tables})
+
+
+def _there(rows: pd.DataFrame) -> list[str]:
+    """The augmentations that have rows, in the paper's order."""
+    return [name for name in TITLES if name in set(rows["augmentation"])]
 
 
 def figure1(ledger: Ledger, axes: Axes, example: int, kind: str) -> Figure:

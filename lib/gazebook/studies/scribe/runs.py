@@ -5,66 +5,113 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from dataclasses import fields as dataclass_fields
+from itertools import chain
 from typing import Any
 
 from gazebook.data.augment import AUGMENTATIONS
 from gazebook.errors import GazebookError
 from gazebook.runs import Run
 
-# Learning rates of the released notebooks; both heads get SCrIBE's in a matched comparison.
+# Learning rates of the released notebooks: SCrIBE's, which both heads get in a matched comparison, and the softmax model's
 LR = 0.05
+PUBLISHED_LR = 0.1
 # fields that the axes vary
-VARIED = {"study", "head", "augmentation", "fraction", "seed"}
+VARIED = {"study", "head", "augmentation", "fraction", "seed", "evaluation"}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What chapter 5 varies, one thing at a time: r of the pooling, and the trunk's options by the size of its class map."""
+
+    r: tuple[float, ...]
+    maps: dict[int, dict[str, Any]]
+    fractions: tuple[float, ...]
+    augmentations: tuple[str, ...]
+    seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Axes:
     """A profile of paper 1: the fields that all runs share, and the axes of its grid.
 
-    `fractions` are ordered so that a prefix is a coarse version of the axis. `control_updates` is the length that the
-    equal-updates control holds constant.
+    `fractions` belong to the first seed, `more_fractions` (empty: the same) to the others; both are ordered so that a
+    prefix is a coarse version of the axis. `control_updates` is the length that the equal-updates control holds constant.
+    `published` are the fields of the softmax model as its authors trained it. `evaluation` holds for all runs of equal
+    epochs, with `full_evaluation` added for SCrIBE at 100%. `larger` is a second grid on more images, to see what size
+    changes.
     """
 
     fields: dict[str, Any]
     fractions: tuple[float, ...]
     seeds: tuple[int, ...]
-    head_seeds: tuple[int, ...]
     control_updates: int
     control_fractions: tuple[float, ...]
     control_augmentations: tuple[str, ...]
+    more_fractions: tuple[float, ...] = ()
+    published: dict[str, Any] = field(default_factory=dict)
+    published_fractions: tuple[float, ...] = (1.0,)
+    evaluation: dict[str, int] = field(default_factory=dict)
+    full_evaluation: dict[str, int] = field(default_factory=dict)
+    sweep: Sweep | None = None
+    larger: Axes | None = None
     augmentations: tuple[str, ...] = field(default=tuple(AUGMENTATIONS))
+
+    @property
+    def pipeline(self) -> str:
+        """The protocol under which all runs saw corrupted pictures: the study's own, where it was measured."""
+        return next(iter(self.evaluation), "upsampled")
 
 
 AXES = {
     # minutes on two cores, no network: trends, not accuracies
     "demo": Axes(
-        fields={"data": "scenes", "train_images": 3000, "test_images": 500, "epochs": 12, "batch_size": 32},
+        fields={"data": "scenes", "train_images": 1500, "test_images": 300, "epochs": 10, "batch_size": 32},
         fractions=(0.1, 1.0, 0.4),
         seeds=(0,),
-        head_seeds=(0,),
-        control_updates=456,  # those of 12 epochs of 40% of the images
+        control_updates=190,  # those of 10 epochs of 40% of the images
         control_fractions=(0.1, 0.4, 1.0),
-        control_augmentations=("none", "combined"),
+        control_augmentations=("none",),
+        published={"lr": PUBLISHED_LR, "trunk_options": {"strides": [1, 2, 2]}},
+        evaluation={"direct": 40},
+        full_evaluation={"upsampled": 20, "upsampled_area": 20, "examples": 2},
+        sweep=Sweep((1.0, 5.0), {4: {"strides": [1, 2, 2]}}, (0.1, 0.4, 1.0), ("none",), (0,)),
     ),
-    # real images on two cores: 0.4 of the training set at half the study's batch, so that a run has 80% of its updates
+    # real images on two cores: 8% of the training set at a quarter of the study's batch, so that a run on all of them has a
+    # fifth of its updates; and a larger grid, without corruptions
     "cpu": Axes(
-        fields={"data": "cifar10", "train_images": 20_000, "batch_size": 64},
-        fractions=(0.1, 1.0, 0.3, 0.2, 0.5),
-        seeds=(0, 1),
-        head_seeds=(0, 1),
-        control_updates=4695,  # half of those of a run on all images
-        control_fractions=(0.1, 1.0, 0.3, 0.2, 0.5),
+        fields={"data": "cifar10", "train_images": 4000, "epochs": 20, "batch_size": 32},
+        fractions=(0.1, 1.0, 0.2, 0.5, 0.3, 0.7, 0.9, 0.4, 0.6, 0.8),
+        more_fractions=(0.1, 1.0, 0.2, 0.5),
+        seeds=(0, 1, 2),
+        control_updates=1250,  # half of those of a run on all images
+        control_fractions=(0.1, 1.0, 0.2, 0.5),
         control_augmentations=("none", "combined"),
+        published={"lr": PUBLISHED_LR, "trunk_options": {"strides": [1, 2, 2]}},
+        evaluation={"upsampled": 500},
+        full_evaluation={"direct": 200, "upsampled_area": 200, "examples": 4},
+        sweep=Sweep((1.0, 5.0), {4: {"strides": [1, 2, 2]}}, (0.1, 1.0, 0.2), ("none", "combined"), (0, 1)),
+        larger=Axes(
+            fields={"data": "cifar10", "train_images": 20_000, "batch_size": 64},
+            fractions=(0.1, 1.0, 0.3, 0.2, 0.5),
+            seeds=(0, 1),
+            control_updates=4695,
+            control_fractions=(0.1, 1.0, 0.3, 0.2, 0.5),
+            control_augmentations=("none", "combined"),
+        ),
     ),
     # the study's own settings on one GPU
     "paper": Axes(
         fields={"data": "cifar10", "train_images": 50_000, "trunk": "resnet18"},
         fractions=(0.1, 1.0, 0.5, 0.3, 0.7, 0.2, 0.9, 0.4, 0.6, 0.8),
         seeds=(0,),
-        head_seeds=(0,),
         control_updates=5865,
         control_fractions=(0.1, 1.0, 0.5),
         control_augmentations=("none", "crop", "combined"),
+        published={"lr": PUBLISHED_LR, "trunk_options": {"stem": "plain"}},
+        published_fractions=(1.0, 0.1, 0.5, 0.3, 0.7, 0.2, 0.9, 0.4, 0.6, 0.8),
+        evaluation={"upsampled": 2000},
+        full_evaluation={"direct": 2000, "upsampled_area": 1000, "examples": 4},
+        sweep=Sweep((1.0, 5.0), {4: {"stem": "plain"}}, (0.1, 1.0, 0.5), ("none",), (0,)),
     ),
 }
 
@@ -76,9 +123,14 @@ def axes(
     fractions: Sequence[float] = (),
     seeds: Sequence[int] = (),
     control_updates: int = 0,
+    evaluation: dict[str, int] | None = None,
     overrides: dict[str, Any] | None = None,
 ) -> Axes:
-    """The axes of a profile with some of them replaced (empty or 0: the profile's own); `overrides` are fields of Run."""
+    """The axes of a profile with some of them replaced (empty or 0: the profile's own); `overrides` are fields of Run.
+
+    `evaluation` replaces what all runs measure under corruption, such as {"upsampled": 500}. Where any of the fields or
+    axes is replaced there is no larger grid beside it.
+    """
     if profile not in AXES:
         raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(AXES)}")
     if unknown := set(augmentations) - set(AUGMENTATIONS):
@@ -95,21 +147,45 @@ def axes(
         control_augmentations=tuple(a for a in own.control_augmentations if not augmentations or a in augmentations)
         or tuple(augmentations),
         fractions=tuple(fractions) or own.fractions,
+        more_fractions=tuple(fractions) or own.more_fractions,
         control_fractions=tuple(fractions) or own.control_fractions,
         seeds=tuple(seeds) or own.seeds,
-        head_seeds=tuple(s for s in own.head_seeds if not seeds or s in seeds),
         control_updates=control_updates or own.control_updates,
+        evaluation=evaluation or own.evaluation,
+        full_evaluation={} if evaluation else own.full_evaluation,
+        sweep=_kept(own.sweep, augmentations, fractions, seeds),
+        larger=None if overrides or augmentations or fractions or seeds else own.larger,
+    )
+
+
+def _kept(sweep: Sweep | None, augmentations, fractions, seeds) -> Sweep | None:
+    """A sweep on the axes that are asked for."""
+    if sweep is None:
+        return None
+    return replace(
+        sweep,
+        augmentations=tuple(augmentations[:1]) or sweep.augmentations,
+        fractions=tuple(fractions) or sweep.fractions,
+        seeds=tuple(seeds) or sweep.seeds,
     )
 
 
 def table1(axes: Axes, seeds: tuple[int, ...] | None = None, fractions: tuple[float, ...] | None = None) -> list[Run]:
     """SCrIBE runs of Table 1: augmentation by training fraction by seed; fractions vary slowest."""
+    first = axes.seeds[0]
     return [
-        Run(study="scribe", head="scribe", fraction=f, augmentation=a, seed=s, **({"lr": LR} | axes.fields))
+        _run(axes, f, a, s)
         for f in fractions or axes.fractions
         for s in seeds or axes.seeds
         for a in axes.augmentations
+        if fractions or s == first or f in (axes.more_fractions or axes.fractions)
     ]
+
+
+def _run(axes: Axes, fraction: float, augmentation: str, seed: int) -> Run:
+    evaluation = axes.evaluation | (axes.full_evaluation if fraction == 1 else {})
+    named = {"fraction": fraction, "augmentation": augmentation, "seed": seed, "evaluation": evaluation}
+    return Run(study="scribe", head="scribe", **named, **({"lr": LR} | axes.fields))
 
 
 def single(axes: Axes, augmentation: str, seed: int, fraction: float = 1.0) -> Run:
@@ -122,26 +198,67 @@ def single(axes: Axes, augmentation: str, seed: int, fraction: float = 1.0) -> R
 
 def heads(axes: Axes, seeds: tuple[int, ...] | None = None) -> list[Run]:
     """The softmax twins of the SCrIBE runs at 100%: same trunk, same learning rate, same everything."""
-    return [run.replace(head="softmax", head_options={}) for run in table1(axes, seeds or axes.head_seeds, (1.0,))]
+    own = table1(axes, seeds, (1.0,))
+    return [run.replace(head="softmax", head_options={}, evaluation=axes.evaluation) for run in own]
+
+
+def published(axes: Axes, seeds: tuple[int, ...] | None = None) -> list[Run]:
+    """The softmax models as the study's authors trained them: a coarser class map and twice the learning rate."""
+    fields = {"head": "softmax", "head_options": {}, "evaluation": {}, **axes.published}
+    return [run.replace(**fields) for run in table1(axes, seeds, axes.published_fractions)] if axes.published else []
 
 
 def control(axes: Axes, seeds: tuple[int, ...] | None = None) -> list[Run]:
     """The equal-updates control: every fraction is trained for the same number of updates."""
     return [
-        run.replace(epochs=None, updates=axes.control_updates)
+        run.replace(epochs=None, updates=axes.control_updates, evaluation={})
         for run in table1(axes, seeds, axes.control_fractions)
         if run.augmentation in axes.control_augmentations
     ]
 
 
+def sweeps(axes: Axes) -> dict[str, list[Run]]:
+    """Chapter 5's runs by what was changed: 'r = 5', 'map 4 x 4'."""
+    if axes.sweep is None:
+        return {}
+    own = [
+        run.replace(evaluation={})
+        for run in table1(axes, axes.sweep.seeds, axes.sweep.fractions)
+        if run.augmentation in axes.sweep.augmentations
+    ]
+    by_r = {f"r = {r:g}": [run.replace(head_options={"r": r}) for run in own] for r in axes.sweep.r}
+    by_map = {
+        f"map {size} x {size}": [run.replace(trunk_options=run.trunk_options | options) for run in own]
+        for size, options in axes.sweep.maps.items()
+    }
+    return by_r | by_map
+
+
+def parts(axes: Axes) -> dict[str, list[Run]]:
+    """All runs of the part by what they are for: size, heads, control, published, each sweep, larger."""
+    own = {"size": table1(axes), "heads": heads(axes), "control": control(axes), "published": published(axes), **sweeps(axes)}
+    if axes.larger:
+        own["larger"] = [*table1(axes.larger), *heads(axes.larger), *control(axes.larger)]
+    return own
+
+
+def checkpoints(axes: Axes) -> list[Run]:
+    """The models whose weights are published, for the audit chapter: one recipe, with equal epochs and equal updates."""
+    recipe, seed = axes.control_augmentations[0], axes.seeds[0]
+    own = [single(axes, recipe, seed, fraction) for fraction in sorted(axes.control_fractions)]
+    return own + [run.replace(epochs=None, updates=axes.control_updates, evaluation={}) for run in own]
+
+
 def grid(profile: str) -> list[Run]:
-    """All runs of the part: the ends of Table 1, its twins, the control, then the middle; the first seed before others."""
+    """All runs of the part, any-time: the ends of Table 1 and Table 3's softmax models first, then the middle of the size
+    axis, the controls, and the sweeps; the first seed before others, the larger grid last.
+    """
     own = AXES[profile]
     runs: list[Run] = []
     for seed in own.seeds:
         runs += table1(own, (seed,), own.fractions[:2])
-        runs += heads(own, (seed,)) if seed in own.head_seeds else []
-        runs += table1(own, (seed,), own.fractions[2:3])
+        runs += [run for run in published(own, (seed,)) if run.fraction == 1]
+        runs += heads(own, (seed,))
+        runs += table1(own, (seed,), own.fractions[2:4])
         runs += control(own, (seed,))
-        runs += table1(own, (seed,))
-    return runs
+    return runs + list(chain.from_iterable(parts(own).values()))
