@@ -39,6 +39,7 @@ PROTOCOLS = ("upsampled", "upsampled_area", "direct")
 LARGE = 224
 SMALLEST = 32  # the package refuses smaller pictures
 CHUNK = 50  # images a task: the slowest corruption takes about 0.1 s an image
+FEW = 500  # corrupted pictures for which another process is not worth its start
 
 
 def corrupt(images: np.ndarray, name: str, severity: int, *, protocol: str = "direct", seed: int = 0) -> np.ndarray:
@@ -81,7 +82,7 @@ def prepare(
     if not conditions:
         return 0
     pictures = np.ascontiguousarray(images.images.permute(0, 2, 3, 1).numpy())
-    processes = processes or usable_cores()
+    processes = min(processes or usable_cores(), max(1, len(conditions) * len(images) // FEW))
     bar = tqdm(
         total=len(conditions) * len(images), desc=f"corrupting ({protocol})", unit=" images", disable=not progress, delay=2
     )

@@ -119,9 +119,9 @@ def variant_curves(frame: pd.DataFrame, prefix: str, base: str) -> Figure:
 def right_wrong_curves(frame: pd.DataFrame) -> Figure:
     """Sparsity of pictures that are classified rightly and wrongly, against training set size, a panel an augmentation."""
     kinds = {"sparsity_right": "prediction right", "sparsity_wrong": "prediction wrong"}
-    long = tested(frame).melt(["augmentation", "percent", "seed"], list(kinds), "kind", "sparsity").dropna()
+    long = tested(frame).melt(["augmentation", "percent", "seed"], list(kinds), "kind", "share").dropna()
     return plots.curves(
-        long, "percent", "sparsity", "kind", list(kinds), labels=kinds, xlabel=SIZE_LABEL, ylabel="sparsity",
+        long, "percent", "share", "kind", list(kinds), labels=kinds, xlabel=SIZE_LABEL, ylabel="sparsity",
         facet="augmentation", facets={a: TITLES[a] for a in _there(long)}, columns=4,
     )  # fmt: skip
 

@@ -284,6 +284,35 @@ def control_table(frame: pd.DataFrame, variant: str = "base") -> pd.DataFrame:
     return table
 
 
+def gap_correlations(frame: pd.DataFrame, protocol: str = "epochs", variant: str = "base") -> dict[tuple, float]:
+    """Rank correlation of sparsity and the gap between training and test accuracy by (augmentation, seed)."""
+    keys = ["augmentation", "seed", "percent"]
+    rows = whole(frame, variant)
+    models = wide(rows[rows["protocol"] == protocol], keys, "split", "accuracy", ("train", "test"))
+    models["sparsity"] = tested(frame, protocol=protocol, variant=variant).set_index(keys)["sparsity"]
+    models["gap"] = models["train"] - models["test"]
+    rho = {k: rank_correlation(g["sparsity"], g["gap"]) for k, g in models.groupby(["augmentation", "seed"])}
+    return {k: r for k, r in rho.items() if np.isfinite(r)}
+
+
+def gap_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation of sparsity and gap over training set sizes by augmentation: mean over seeds under both protocols,
+    and in how many seeds it is negative.
+    """
+    columns = {}
+    for variant, title in (("base", ""), ("larger", ", larger grid")):
+        for protocol in ("epochs", "updates"):
+            rho = gap_correlations(frame, protocol, variant)
+            cells = {}
+            for name in TITLES:
+                own = [r for (a, _), r in rho.items() if a == name]
+                if own:
+                    cells[TITLES[name]] = f"{np.mean(own):+.2f} ({sum(r < 0 for r in own)} of {len(own)})"
+            if cells:
+                columns[f"equal {protocol}{title}"] = cells
+    return pd.DataFrame(columns).reindex([t for t in TITLES.values() if any(t in c for c in columns.values())])
+
+
 def whole(frame: pd.DataFrame, variant: str = "base") -> pd.DataFrame:
     """SCrIBE's rows on the whole test set and on the training sample, under both protocols."""
     return frame[(frame["head"] == "scribe") & (frame["pipeline"] == "none") & (frame["variant"] == variant)]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from gazebook.metrics import rank_correlation
 from gazebook.studies.scribe.claims.select import cells, correlations, corrupted, curves, spread
-from gazebook.studies.scribe.tables import TITLES, tested, whole, wide
+from gazebook.studies.scribe.tables import TITLES, gap_correlations
 from gazebook.studies.verdicts import Claim, Finding, of_cases, undecided
 
 STEP_DOWN = 0.005  # the largest step down in the paper's Table 1 is .004
@@ -108,17 +108,6 @@ def ranks_generalisation(frame: pd.DataFrame, protocol: str = "epochs", variant:
     """12 and C2. Within an augmentation, sparser means a smaller gap between training and test accuracy."""
     rho = list(gap_correlations(frame, protocol, variant).values())
     return of_cases([r < 0 for r in rho], spread(rho))
-
-
-def gap_correlations(frame: pd.DataFrame, protocol: str = "epochs", variant: str = "base") -> dict[tuple, float]:
-    """Rank correlation of sparsity and the gap between training and test accuracy by (augmentation, seed)."""
-    keys = ["augmentation", "seed", "percent"]
-    rows = whole(frame, variant)
-    models = wide(rows[rows["protocol"] == protocol], keys, "split", "accuracy", ("train", "test"))
-    models["sparsity"] = tested(frame, protocol=protocol, variant=variant).set_index(keys)["sparsity"]
-    models["gap"] = models["train"] - models["test"]
-    rho = {k: rank_correlation(g["sparsity"], g["gap"]) for k, g in models.groupby(["augmentation", "seed"])}
-    return {k: r for k, r in rho.items() if np.isfinite(r)}
 
 
 def across_recipes(frame: pd.DataFrame) -> Finding:
