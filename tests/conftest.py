@@ -30,7 +30,7 @@ def tiny():
         data_options={"images": 120},
         epochs=1,
         batch_size=20,
-        trunk_options={"widths": [4, 4, 8]},
+        trunk_options={"widths": [8, 8, 8]},
     )
 
 

@@ -117,7 +117,7 @@ def test_the_pooled_loss_has_the_gradient_of_its_formula():
     ("name", "options", "size", "side"),
     [
         ("resnet8", {}, 32, 8),
-        ("resnet8", {"widths": (8, 8, 12)}, 64, 16),
+        ("resnet8", {"widths": (8, 8, 16)}, 64, 16),
         ("resnet18", {"stem": "upsampled"}, 32, 8),
         ("resnet18", {"stem": "plain"}, 32, 4),
     ],

@@ -15,7 +15,7 @@ RECIPE = Recipe(epochs=4, batch_size=32, augmentation="combined", seed=3)
 
 def model(seed=0, head="scribe"):
     torch.manual_seed(seed)
-    return models.build("resnet8", 10, head, widths=(4, 4, 8))
+    return models.build("resnet8", 10, head, widths=(8, 8, 8))
 
 
 def weights(net):
@@ -108,7 +108,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, scenes):
     file.write_bytes(b"broken")
     with pytest.raises(GazebookError, match="damaged or of another model; delete it"):
         fit(model(), scenes, RECIPE, checkpoint_file=file, progress=False)
-    checkpoint.save(file, models.build("resnet8", 10, widths=(6, 6, 6)), None, [])
+    checkpoint.save(file, models.build("resnet8", 10, widths=(16, 8, 8)), None, [])
     with pytest.raises(GazebookError, match="damaged or of another model"):
         fit(model(), scenes, RECIPE, checkpoint_file=file, progress=False)
 

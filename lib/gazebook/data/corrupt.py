@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -120,19 +121,20 @@ def _corrupt(images: np.ndarray, name: str, severity: int, protocol: str, seed: 
         for i, image in enumerate(images):
             words = np.random.SeedSequence([seed, CORRUPTIONS.index(name), severity, first + i]).generate_state(4)
             np.random.seed(words)
-            out[i] = _one(image, name, severity, protocol)
+            out[i] = _one(image, name, severity, protocol, int(words[0]))
     finally:
         np.random.set_state(state)
     return out
 
 
-def _one(image: np.ndarray, name: str, severity: int, protocol: str) -> np.ndarray:
+def _one(image: np.ndarray, name: str, severity: int, protocol: str, seed: int) -> np.ndarray:
     from imagecorruptions import corrupt as library_corrupt  # takes seconds, and few who import this module need it
 
+    own = {"seed": seed} if name == "impulse_noise" else {}  # the one that does not draw from the global generator
     if protocol == "direct":
-        return library_corrupt(image, severity, name)
+        return library_corrupt(image, severity, name, **own)
     large = cv2.resize(image, (LARGE, LARGE), interpolation=cv2.INTER_CUBIC)
-    large = library_corrupt(large, severity, name)
+    large = library_corrupt(large, severity, name, **own)
     shrink = cv2.INTER_AREA if protocol == "upsampled_area" else cv2.INTER_CUBIC
     return cv2.resize(large, image.shape[1::-1], interpolation=shrink)
 
@@ -182,7 +184,8 @@ def _write(file: Path, images: torch.Tensor) -> None:
     except (OSError, SafetensorError) as error:
         raise GazebookError(f"cannot write {file} ({error}); free some disk space and run again") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
 @cache  # one model after another sees the same pictures

@@ -34,11 +34,14 @@ class ResNet8(nn.Module):
     """Three residual blocks behind a stride-2 stem, for CPUs: 32 px -> 16, 8, 8 pixels with strides (1, 2, 1).
 
     At equal multiply-adds a stride-2 stem is about three times as fast as a narrow net at full resolution: on a CPU the
-    traffic of large activations is what is slow.
+    traffic of large activations is what is slow. Widths are multiples of 8: with 4 channels torch 2.15 corrupts memory in
+    training on CPUs without AVX-512.
     """
 
     def __init__(self, widths: tuple[int, int, int] = (16, 32, 64), strides: tuple[int, int, int] = (1, 2, 1)):
         super().__init__()
+        if any(width % 8 for width in widths):
+            raise GazebookError(f"widths are {tuple(widths)}; give multiples of 8: oneDNN's AVX2 kernels fail on others")
         self.conv = nn.Conv2d(3, widths[0], 3, 2, 1, bias=False)
         self.norm = nn.BatchNorm2d(widths[0])
         inputs = (widths[0], *widths[:2])
