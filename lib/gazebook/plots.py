@@ -47,7 +47,8 @@ def palette(names: Sequence[str]) -> dict[str, tuple]:
 def curves(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], **layout) -> Figure:
     """Lines of the mean over seeds with its 95% interval as a band: one colour and marker for each of `order`.
 
-    Where points have different numbers of seeds, those with one seed have no band. `layout`: see `_panels`.
+    Where points have different numbers of seeds, those with one seed have no band. The y axis fits the lines: a band of two
+    or three seeds may be far wider than anything else and is cut. `layout`: see `_panels`.
     """
 
     def draw(ax: Axes, rows: pd.DataFrame, color, **style) -> None:
@@ -57,7 +58,14 @@ def curves(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], *
         ax.fill_between(mean.index[sure], *bounds[sure].T, color=color, alpha=0.15, linewidth=0)
         ax.plot(mean.index, mean, color=color, markersize=6, **style)
 
-    return _panels(draw, data, hue, order, **layout)
+    fig = _panels(draw, data, hue, order, **layout)
+    panels = [ax for ax in fig.axes if ax.get_lines()]
+    for group in [panels] if layout.get("share_y", True) else [[ax] for ax in panels]:
+        heights = np.concatenate([line.get_ydata() for ax in group for line in ax.get_lines()] or [[0, 1]]).astype(float)
+        margin = 0.08 * max(np.ptp(heights), 0.02)
+        for ax in group:
+            ax.set_ylim(heights.min() - margin, heights.max() + margin)
+    return fig
 
 
 def dots(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], **layout) -> Figure:

@@ -82,8 +82,8 @@ def notes(models: Sequence[Audited], pictures: Pictures) -> list[str]:
         found.append("How some models were trained is not known here: the ranking means something within one recipe only.")
     elif different := sorted({k for a in recipes for b in recipes for k in {*a, *b} if a.get(k) != b.get(k)}):
         found.append(
-            f"The models differ in {', '.join(different)}: sparsity ranks models of one recipe only, and across recipes the "
-            "order often turns round."
+            f"The models differ in {', '.join(different)}: sparsity ranks models of one recipe only; across recipes the order "
+            "turns round in the paper's own tables."
         )
     found.append("Sparsity also grows with the length of training: compare models that were trained for equally many epochs.")
     return found

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from gazebook import data, plots
 from gazebook.data.corrupt import CORRUPTIONS
+from gazebook.errors import GazebookError
 from gazebook.explain import colour_mask
 from gazebook.ledger import Ledger
 from gazebook.runs import Run
@@ -92,15 +93,20 @@ def pipeline_table(frame: pd.DataFrame) -> pd.DataFrame:
     return table.reindex([c for c in CORRUPTIONS if c in table.index]).rename(index=NAMES)
 
 
-def figure3(ledger: Ledger, run: Run, example: int | Sequence[int] = 0) -> Figure:
+def figure3(ledger: Ledger, run: Run, examples: Sequence[int] = ()) -> Figure:
     """Corrupted pictures and the segmentation masks of a model at severity 3, a column a corruption (the paper's Figure 3).
 
-    Raises KeyError for a run whose evaluation kept no examples.
+    `examples` chooses from the pictures that the run has kept (empty: all). Raises GazebookError for one that it has not.
     """
     record = ledger.read(run)
     arrays, num_classes = record.arrays, len(data.class_names(run.data))
     clean = plots.record_pictures(arrays, num_classes)
-    examples = [example] if isinstance(example, int) else list(example)
+    kept = len(arrays["corrupted_examples"][0]) if "corrupted_examples" in arrays else 0
+    examples = list(examples) or list(range(kept))
+    if not kept or not set(examples) <= set(range(kept)):
+        raise GazebookError(
+            f"run {run.key} keeps {kept} corrupted examples, {examples} were asked for; give others, or evaluate with more examples"
+        )
     cells = []
     for e in examples:
         pictures = arrays["corrupted_examples"][:, e]

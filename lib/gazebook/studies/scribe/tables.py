@@ -212,19 +212,22 @@ def pairs(frame: pd.DataFrame, metrics: list[str], twin: str = "base") -> pd.Dat
 
 
 def table3(frame: pd.DataFrame) -> pd.DataFrame:
-    """Table 3, in percent: for each augmentation accuracy, confidence and ECE of the softmax model and of SCrIBE, with the
-    softmax model as published, matched, and the paper's.
+    """Table 3, in percent: for each augmentation accuracy, confidence and ECE of the softmax model (I) and of SCrIBE (II),
+    with the softmax model as published, matched, and the paper's.
     """
-    columns = ["accuracy", "confidence", "ece"]
+    columns = {"accuracy": "Acc.", "confidence": "Conf.", "ece": "ECE"}
     named = frame.rename(columns={"ece_10": "ece"})  # the paper's figures are of ten bins
     whose = {"as published": "published", "matched": "base"}
-    means = {title: pairs(named, columns, twin).groupby("augmentation").mean() for title, twin in whose.items()}
-    means["paper"] = paper_table3().pivot(index="augmentation", columns="head", values=columns)
+    means = {title: pairs(named, list(columns), twin).groupby("augmentation").mean() for title, twin in whose.items()}
+    means["paper"] = paper_table3().pivot(index="augmentation", columns="head", values=list(columns))
     rows = []
     for name in AUGMENTATIONS:
         for title, table in means.items():
             if name in table.index and any(name in means[t].index for t in whose):
-                cells = {f"{c} {h}": 100 * table.loc[name, (c, h)] for c in columns for h in ("softmax", "scribe")}
+                heads = {"I": "softmax", "II": "scribe"}
+                cells = {
+                    f"{short} {i}": 100 * table.loc[name, (c, h)] for c, short in columns.items() for i, h in heads.items()
+                }
                 rows.append({"augmentation": TITLES[name] if title == "as published" else "", "softmax model": title} | cells)
     return pd.DataFrame(rows)
 
