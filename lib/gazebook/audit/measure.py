@@ -74,9 +74,9 @@ def notes(models: Sequence[Audited], pictures: Pictures) -> list[str]:
     found = []
     if pictures.skipped:
         name, reason = next(iter(pictures.skipped.items()))
-        found.append(f"{len(pictures.skipped)} pictures could not be read and were skipped; first {name}: {reason}.")
+        found.append(f"Skipped, because they could not be read: {len(pictures.skipped)} (first {name}: {reason}).")
     if len(pictures.names) < FEW:
-        found.append(f"Only {len(pictures.names)} pictures: intervals are wide; give {FEW} or more.")
+        found.append(f"Few pictures ({len(pictures.names)}): intervals are wide; give {FEW} or more.")
     recipes = [model.recipe for model in models]
     if len(models) > 1 and any(recipe is None for recipe in recipes):
         found.append("How some models were trained is not known here: the ranking means something within one recipe only.")

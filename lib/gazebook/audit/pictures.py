@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from gazebook.errors import GazebookError
@@ -40,6 +40,8 @@ def load_pictures(folder: str | Path, size: int, limit: int | None = None) -> Pi
         try:
             images.append(_square(file, size))
             names.append(name)
+        except UnidentifiedImageError:
+            skipped[name] = "no picture, or damaged"
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             skipped[name] = str(error).splitlines()[0] if str(error) else type(error).__name__
     if not images:

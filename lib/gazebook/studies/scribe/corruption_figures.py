@@ -105,7 +105,7 @@ def figure3(ledger: Ledger, run: Run, examples: Sequence[int] = ()) -> Figure:
     examples = list(examples) or list(range(kept))
     if not kept or not set(examples) <= set(range(kept)):
         raise GazebookError(
-            f"run {run.key} keeps {kept} corrupted examples, {examples} were asked for; give others, or evaluate with more examples"
+            f"run {run.key} keeps {kept} corrupted examples, {examples} were asked for; give others, or evaluate with more"
         )
     cells = []
     for e in examples:

@@ -1,0 +1,214 @@
+"""The audit: any folder of pictures, any SCrIBE model, one line for what is wrong."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from gazebook import audit, cli, data, models
+from gazebook.errors import GazebookError
+from gazebook.studies import execution
+from gazebook.train import checkpoint
+
+FOREIGN = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.maps = torch.nn.Conv2d(3, 4, 8, 8)
+
+    def cam(self, x):
+        return self.maps(x)
+
+def make():
+    torch.manual_seed(0)
+    return Net()
+
+class Blind(torch.nn.Module):
+    pass
+
+net = make()
+number = 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Scenes, a broken picture, a grey one, one with transparency, one of one pixel, a text."""
+    place = tmp_path / "pictures"
+    (place / "more").mkdir(parents=True)
+    for i, image in enumerate(data.load("scenes", "test", images=6).images):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(place / f"scene{i}.png")
+    Image.new("L", (50, 40), 90).save(place / "grey.jpg")
+    Image.new("RGBA", (40, 40), (255, 0, 0, 0)).save(place / "clear.png")
+    Image.new("RGB", (1, 1), "red").save(place / "more" / "one.png")
+    Image.fromarray(np.arange(1600, dtype=np.uint16).reshape(40, 40) * 40).save(place / "deep.png")
+    (place / "broken.png").write_bytes(b"\\x89PNG and then nothing")
+    (place / "notes.txt").write_text("no picture")
+    return place
+
+
+@pytest.fixture
+def checkpoint_file(tmp_path, tiny):
+    def make(**changes):
+        run = tiny.replace(**changes)
+        file = tmp_path / f"{run.key}.safetensors"
+        execution_model = execution.initial_model(run, 10)
+        checkpoint.save(file, execution_model, None, [], run=json.dumps(run.training.canonical()))
+        return file
+
+    return make
+
+
+def call(monkeypatch, capsys, *arguments) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["gazebook", "audit", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    out, err = capsys.readouterr()
+    return end.value.code or 0, out, err
+
+
+def test_pictures_of_every_kind_are_read_and_broken_ones_named(folder):
+    found = audit.load_pictures(folder, 32)
+    assert found.images.shape == (10, 3, 32, 32) and found.images.dtype == torch.uint8
+    assert list(found.skipped) == ["broken.png"] and "more/one.png" in found.names
+    by_name = dict(zip(found.names, found.images, strict=True))
+    assert (by_name["clear.png"] == 255).all(), "transparency is laid on white"
+    assert (by_name["grey.jpg"] == by_name["grey.jpg"][:1]).all()
+    assert by_name["more/one.png"].float().mean((1, 2)).tolist() == [255, 0, 0]
+    assert by_name["deep.png"].max() > 200, "16 bits are scaled, not cut"
+    assert audit.load_pictures(folder, 32, limit=3).names == found.names[:2], "broken.png is the first of the three"
+
+
+def test_a_picture_of_the_right_size_is_left_as_it_is(folder):
+    found = audit.load_pictures(folder, 32)
+    scene = data.load("scenes", "test", images=6).images[2]
+    assert torch.equal(dict(zip(found.names, found.images, strict=True))["scene2.png"], scene)
+
+
+def test_the_ranking_is_by_sparsity_with_intervals():
+    rows = pd.DataFrame(
+        {"model": np.repeat(["low", "high", "same"], 40), "picture": np.tile(np.arange(40), 3), "regions": 1, "classes": 2}
+    )
+    base = np.random.default_rng(0).uniform(0.2, 0.4, 40)
+    rows["sparsity"] = np.concatenate([base, base + 0.3, base + 0.3 + np.tile([-0.01, 0.01], 20)])
+    rows["entropy"] = 1.0
+    summed = audit.summary(rows)
+    assert set(summed["model"][:2]) == {"high", "same"} and summed["model"][2] == "low"
+    assert list(summed["clear"][:2]) == [False, True], "a tie is no rank; a constant difference is clear, pair by pair"
+    line = summed.iloc[2]
+    assert line["sparsity"] == pytest.approx(base.mean()) and line["sparsity_low"] < base.mean() < line["sparsity_high"]
+    assert line["entropy_low"] == line["entropy_high"] == 1
+
+
+def test_measures_of_a_picture_by_hand():
+    class Fixed(nn.Module):
+        def cam(self, x):
+            maps = torch.full((len(x), 3, 4, 4), -9.0)
+            maps[:, 1, :2] = 9.0
+            return maps
+
+    pictures = audit.Pictures(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), ("a", "b"), {})
+    rows = audit.audit([audit.Audited("fixed", Fixed(), 4, None, ("x", "y", "z"))], {4: pictures}, progress=False)
+    assert rows["sparsity"].tolist() == [0.5, 0.5] and rows["regions"].tolist() == rows["classes"].tolist() == [1, 1]
+    p = models.lse_pool(Fixed().cam(torch.zeros(1, 3, 4, 4))).softmax(1).double()
+    assert rows["entropy"][0] == pytest.approx(float(-(p * p.log()).sum()), abs=1e-6)
+    assert rows["predicted"].tolist() == ["y", "y"]
+
+
+def test_the_command_prints_plots_and_writes_a_report(monkeypatch, capsys, folder, checkpoint_file, tmp_path):
+    files = [checkpoint_file(seed=seed) for seed in (0, 1)]
+    outputs = {name: tmp_path / "out" / name for name in ("report.html", "rows.csv", "figure.png")}
+    (tmp_path / "out").mkdir()
+    code, out, _ = call(
+        monkeypatch, capsys, folder, *files, "--html", outputs["report.html"], "--csv", outputs["rows.csv"], "--plot",
+        outputs["figure.png"],
+    )  # fmt: skip
+    assert (
+        code == 0
+        and "none, 100% of 60 images, seed 1" in out
+        and "could not be read: 1 (first broken.png: no picture, or damaged)" in out
+    )
+    page = outputs["report.html"].read_text()
+    assert page.count("data:image/png;base64,") == 2 and "seed 0" in page and not re.search(r"(src|href)=.http", page)
+    assert len(pd.read_csv(outputs["rows.csv"])) == 20 and outputs["figure.png"].stat().st_size > 1000
+
+
+def test_models_of_different_recipes_are_flagged(monkeypatch, capsys, folder, checkpoint_file):
+    _, out, _ = call(monkeypatch, capsys, folder, checkpoint_file(), checkpoint_file(augmentation="crop", fraction=0.5))
+    assert "The models differ in augmentation: sparsity ranks models of one recipe only" in out
+    _, out, _ = call(monkeypatch, capsys, folder, checkpoint_file(), checkpoint_file(fraction=0.5))
+    assert "The models differ" not in out
+
+
+@pytest.fixture
+def foreign(tmp_path, monkeypatch):
+    (tmp_path / "foreign_nets.py").write_text(FOREIGN)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "foreign_nets"
+    sys.modules.pop("foreign_nets", None)
+
+
+def test_any_module_with_cam_can_be_audited(monkeypatch, capsys, folder, foreign):
+    code, out, _ = call(monkeypatch, capsys, folder, f"{foreign}:make", f"{foreign}:net", "--size", "40")
+    assert code == 0 and "foreign_nets:make" in out and "How some models were trained is not known here" in out
+
+
+def test_without_models_those_of_the_project_are_audited(monkeypatch, capsys, folder):
+    code, out, err = call(monkeypatch, capsys, folder)
+    if not audit.published_models():
+        assert code == 2 and "no model is given" in err
+    else:
+        assert code == 0 and out.count("images, seed") == len(audit.published_models())
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("nowhere.safetensors", "does not exist; checkpoints are in results/weights/"),
+        ("photo.jpg", "is not a model; give a .safetensors checkpoint"),
+        ("no_such_package:net", "could not be loaded (ModuleNotFoundError"),
+        ("{foreign}:missing", "could not be loaded (AttributeError"),
+        ("{foreign}:Blind", "is no torch module with .cam"),
+        ("{foreign}:number", "could not be loaded (TypeError"),
+    ],
+)
+def test_what_is_no_model_is_one_line(monkeypatch, capsys, folder, foreign, model, message):
+    code, _, err = call(monkeypatch, capsys, folder, model.format(foreign=foreign))
+    assert code == 2 and message in err and len(err.strip().splitlines()) == 1
+
+
+def test_checkpoints_that_are_not_ours_or_have_no_background(folder, checkpoint_file, tmp_path):
+    (tmp_path / "noise.safetensors").write_bytes(b"noise")
+    with pytest.raises(GazebookError, match="is not a checkpoint of this project"):
+        audit.load_model(tmp_path / "noise.safetensors")
+    with pytest.raises(GazebookError, match="has a softmax head; its maps have no background"):
+        audit.load_model(checkpoint_file(head="softmax"))
+
+
+def test_folders_without_pictures(monkeypatch, capsys, tmp_path, checkpoint_file):
+    file = checkpoint_file()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    code, _, err = call(monkeypatch, capsys, empty, file)
+    assert code == 2 and "holds no readable picture, none; give a folder" in err
+    (empty / "a.png").write_bytes(b"nothing")
+    code, _, err = call(monkeypatch, capsys, empty, file)
+    assert code == 2 and "1 that do not decode (first a.png)" in err
+    code, _, err = call(monkeypatch, capsys, tmp_path / "nowhere", file)
+    assert code == 2 and "is not a folder" in err
+
+
+def test_outputs_that_cannot_be_written_are_one_line(monkeypatch, capsys, folder, checkpoint_file, tmp_path):
+    file = checkpoint_file()
+    (tmp_path / "in-the-way").write_text("")
+    for option, target in (("--html", "in-the-way/a.html"), ("--csv", "in-the-way/a.csv"), ("--plot", "figure.gazebook")):
+        code, _, err = call(monkeypatch, capsys, folder, file, option, tmp_path / target)
+        assert code == 2 and "cannot write" in err and "give another" in err
