@@ -39,6 +39,8 @@ TINY = {
     "overrides": {"data_options": {"images": 160}, "train_images": 120, "test_images": 60, "epochs": 1, "batch_size": 30},
     "fractions": [0.2, 1.0],
     "control_updates": 3,
+    "evaluation": {"direct": 6, "upsampled": 4, "upsampled_area": 4, "examples": 2},
+    "pictures": 20,
 }
 
 
@@ -52,6 +54,7 @@ def site(tmp_path_factory) -> Path:
     shutil.copy(ROOT / "_config.yml", folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GAZEBOOK_RESULTS", str(folder / "results"))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))  # of corrupted pictures
         book.execute_chapters(folder, TINY)
         return book.render(folder).parent
 

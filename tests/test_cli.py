@@ -12,7 +12,7 @@ import pytest
 from gazebook import cli
 from gazebook.errors import GazebookError
 from gazebook.ledger import Ledger, Record
-from gazebook.studies import grid
+from gazebook.studies import grid, scribe
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,7 +33,7 @@ def empty_ledger(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-@pytest.mark.parametrize("command", ["book", "run", "grid", "status", "data", "claims", "publish"])
+@pytest.mark.parametrize("command", ["book", "run", "grid", "status", "data", "claims", "audit", "publish"])
 def test_help_shows_an_example(monkeypatch, capsys, command):
     code, out, _ = call(monkeypatch, capsys, command, "--help")
     assert code == 0 and "Example" in out and f"gazebook {command}" in out
@@ -101,8 +101,13 @@ def test_publish_copies_the_records_of_a_profile(monkeypatch, capsys, tmp_path):
     runs = grid("scribe", "demo")
     for run in (*runs[:2], grid("scribe", "cpu")[0]):
         Ledger.default().write(fake_record(run))
+    weights = Ledger.default().weights_file(scribe.checkpoints(scribe.AXES["demo"])[0])
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
     code, out, _ = call(monkeypatch, capsys, "publish", "--profile", "demo")
     assert code == 0 and f"2 records copied to {project}/book/results, {len(runs) - 2} of {len(runs)} are missing there" in out
+    assert "weights of 1 models copied" in out
+    assert [f.name for f in (project / "book" / "results" / "weights").iterdir()] == [weights.name]
     assert Ledger(project / "book" / "results").keys() == sorted(r.key for r in runs[:2])
 
 

@@ -85,7 +85,7 @@ def test_missing_runs_are_recorded_once_and_equal_a_run_in_this_process(tmp_path
     mine = execute(tiny)
     assert same_result(ledger.read(tiny), mine)
     assert ledger.read(tiny).provenance["data"]["test_sha256"] == mine.provenance["data"]["test_sha256"]
-    assert not checkpoints(tmp_path) and (tmp_path / "weights" / f"{tiny.key}.safetensors").exists()
+    assert not checkpoints(tmp_path) and (tmp_path / "weights" / f"{tiny.training.key}.safetensors").exists()
 
 
 @needs_proc

@@ -142,6 +142,22 @@ def heat_map(table: pd.DataFrame, label: str, *, fmt: str = ".2f", diverging: bo
     return fig
 
 
+def stacked_bars(counts: pd.DataFrame, xlabel: str) -> Figure:
+    """Counts as one bar a row, a part a column, each part with its number."""
+    fig, ax = plt.subplots(figsize=(8, 1 + 0.45 * len(counts)))
+    start = np.zeros(len(counts))
+    for (name, values), colour in zip(counts.items(), palette(list(counts)).values(), strict=True):
+        bars = ax.barh(counts.index, values, left=start, color=colour, label=name, edgecolor="white")
+        ax.bar_label(bars, [str(v) if v else "" for v in values], label_type="center", color="white", fontsize=10)
+        start += values.to_numpy()
+    ax.invert_yaxis()
+    ax.grid(False)
+    ax.set(xlabel=xlabel)
+    fig.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=counts.shape[1], fontsize=9)
+    fig.tight_layout()
+    return fig
+
+
 def reliability(bins: Mapping[str, np.ndarray]) -> Figure:
     """Reliability diagrams: for each name a table [B, 3] of count, sum of confidence, number correct (see metrics).
 

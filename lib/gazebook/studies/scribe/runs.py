@@ -65,10 +65,10 @@ class Axes:
 AXES = {
     # minutes on two cores, no network: trends, not accuracies
     "demo": Axes(
-        fields={"data": "scenes", "train_images": 1500, "test_images": 300, "epochs": 10, "batch_size": 32},
+        fields={"data": "scenes", "train_images": 1000, "test_images": 300, "epochs": 10, "batch_size": 32},
         fractions=(0.1, 1.0, 0.4),
         seeds=(0,),
-        control_updates=190,  # those of 10 epochs of 40% of the images
+        control_updates=130,  # those of 10 epochs of 40% of the images
         control_fractions=(0.1, 0.4, 1.0),
         control_augmentations=("none",),
         published={"lr": PUBLISHED_LR, "trunk_options": {"strides": [1, 2, 2]}},
