@@ -8,7 +8,7 @@ book: install ## train the demo, execute every notebook, render, print the path 
 	$(BIN)/gazebook book
 
 published: install ## render the published results (real pictures), without data and without training
-	$(BIN)/gazebook book --profile cpu --no-train
+	$(BIN)/gazebook book --profile published
 
 test: install ## all tests
 	$(BIN)/python -m pytest

@@ -9,7 +9,7 @@ from gazebook import data
 from gazebook.data.corrupt import CORRUPTIONS, SEVERITIES
 from gazebook.studies.scribe import tables
 from gazebook.studies.scribe.claims import select
-from gazebook.studies.scribe.tables import TITLES
+from gazebook.studies.scribe.tidy import TITLES
 
 PERCENTS = tuple(range(10, 101, 10))
 MEASURED = (10, 50, 100)  # percents at which corrupted pictures are looked at

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gazebook.studies.scribe import claims, tables
+from gazebook.studies.scribe import claims, tidy
 from gazebook.studies.scribe.claims import select
-from gazebook.studies.scribe.tables import TITLES
+from gazebook.studies.scribe.tidy import TITLES
 from gazebook.studies.verdicts import Verdict, of_cases, of_sign, scorecard
 from tests.paper_like import CLASSES, paper_like
 
@@ -130,7 +130,7 @@ def test_each_claim_can_come_out_the_other_way(claim):
 def test_without_results_nothing_is_decided(claim):
     empty = paper_like().iloc[:0]
     assert claim.check(empty).verdict == Verdict.UNDECIDED
-    assert claim.check(pd.DataFrame(columns=tables.COLUMNS)).verdict == Verdict.UNDECIDED
+    assert claim.check(pd.DataFrame(columns=tidy.COLUMNS)).verdict == Verdict.UNDECIDED
 
 
 def test_the_fifty_claims_are_all_there_with_their_numbers():

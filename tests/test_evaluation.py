@@ -12,7 +12,7 @@ from gazebook.errors import GazebookError
 from gazebook.explain import attention_map, resize_maps
 from gazebook.ledger import Ledger
 from gazebook.studies import execution
-from gazebook.studies.scribe import axes, evaluation, single, tables
+from gazebook.studies.scribe import axes, evaluation, single, tidy
 from gazebook.train import checkpoint
 
 
@@ -163,8 +163,8 @@ def test_the_table_has_class_shares_and_distances(tmp_path, tiny, corrupted_run)
     ledger = Ledger(tmp_path)
     for name in ("none", "crop"):
         ledger.write(execution.execute(single(own, name, 0)))
-    frame = tables.results(ledger, own, "size")
-    clean = tables.tested(frame).set_index("augmentation")
+    frame = tidy.results(ledger, own, "size")
+    clean = tidy.tested(frame).set_index("augmentation")
     assert clean.loc["crop", "mse"] == 0 and clean.loc["none", "mse"] > 0
     shares = frame[[c for c in frame if c.startswith("predicted:")]]
     assert shares.shape == (len(frame), 10) and np.allclose(shares.sum(axis=1), 1)

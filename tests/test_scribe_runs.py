@@ -6,7 +6,7 @@ import pytest
 
 from gazebook.errors import GazebookError
 from gazebook.studies.scribe.runs import AXES, axes, checkpoints, control, grid, heads, parts, published, single, sweeps, table1
-from gazebook.studies.scribe.tables import TITLES
+from gazebook.studies.scribe.tidy import TITLES
 
 
 @pytest.mark.parametrize("profile", list(AXES))

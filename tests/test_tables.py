@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from gazebook.studies.scribe import corruption_figures, figures, slips, tables
-from gazebook.studies.scribe.tables import TITLES
+from gazebook.studies.scribe.tidy import TITLES
 from tests.paper_like import PERCENTS, paper_like
 
 

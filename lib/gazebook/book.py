@@ -10,7 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.metadata import files
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,11 @@ from tqdm import tqdm
 import gazebook
 from gazebook.errors import GazebookError
 from gazebook.ledger import Ledger, project_folder
+from gazebook.machine import usable_cores
 from gazebook.studies import STUDIES, grid
 
+PUBLISHED = "published"  # stands for the best profile that has published results
+COARSE = 14  # runs of a grid that make a first complete table
 START_TIMEOUT = 180  # seconds until a kernel must answer; a busy machine needs more than the default 60
 
 
@@ -143,15 +148,35 @@ def is_current(notebook: Path, output: Path, values: dict[str, Any]) -> bool:
 
 
 def execute_chapters(folder: Path, given: dict[str, Any], force: bool = False) -> None:
-    """Execute the chapters whose page is out of date; each takes those of `given` that it has as parameters."""
+    """Execute the chapters whose page is out of date, one a core; each takes those of `given` that it has as parameters.
+
+    The profile "published" is the best one that each part has published results of.
+    """
     todo = []
     for notebook in chapters(folder):
         output = folder / "book" / "chapters" / notebook.relative_to(folder / "notebooks")
-        values = checked(notebook, {n: v for n, v in given.items() if n in parameters(notebook)})
+        own = given | ({"profile": published_profile(notebook.parent.name)} if given.get("profile") == PUBLISHED else {})
+        values = checked(notebook, {n: v for n, v in own.items() if n in parameters(notebook)})
         if force or not is_current(notebook, output, values):
             todo.append((notebook, output, values))
-    for notebook, output, values in tqdm(todo, "chapters", unit=" chapter", disable=not todo):
-        execute(notebook, output, values)
+    if len(todo) < 2:
+        for chapter in todo:
+            execute(*chapter)
+        return
+    with ProcessPoolExecutor(min(usable_cores(), len(todo)), get_context("spawn")) as pool:
+        running = [pool.submit(execute, *chapter, progress=False) for chapter in todo]
+        try:
+            for done in tqdm(as_completed(running), "chapters", len(todo), unit=" chapter"):
+                done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an error: those that run end, the others do not begin
+
+
+def published_profile(study: str) -> str:
+    """The profile that the published edition shows of a study: paper, where the ends of its first axis are published."""
+    ledger = Ledger.default()
+    coarse = grid(study, "paper")[:COARSE]
+    return "cpu" if ledger.missing(coarse) else "paper"
 
 
 def render(folder: Path) -> Path:

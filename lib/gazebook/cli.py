@@ -27,9 +27,12 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Budget = Annotated[str | None, typer.Option(help="Stop cleanly before this time has passed: 9m, 2h, 1h30m.")]
 
 
-@app.command(epilog="Examples: gazebook book · gazebook book --profile cpu --no-train")
+@app.command(epilog="Examples: gazebook book · gazebook book --profile cpu --no-train · gazebook book --profile published")
 def book(
-    profile: Profile = "demo",
+    profile: Annotated[
+        str,
+        typer.Option("--profile", help=f"Which results: {', '.join(PROFILES)}; or published: the best there is."),
+    ] = "demo",
     train: Annotated[bool, typer.Option(help="Train the runs that the ledger lacks.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Execute every notebook, also those that are up to date.")] = False,
     workers: Workers = None,
@@ -41,11 +44,13 @@ def book(
 
     started = time.monotonic()
     folder = pages.project()
+    train = train and profile != pages.PUBLISHED
     if train:
         for name in STUDIES:
             _train(name, profile, workers, device, None)
     with _stoppable():
-        pages.execute_chapters(folder, {"profile": _known(profile), "train": train}, force)
+        known = profile if profile == pages.PUBLISHED else _known(profile)
+        pages.execute_chapters(folder, {"profile": known, "train": train}, force)
         typer.echo("rendering", err=True)
         index = pages.render(folder)
     typer.echo(f"{index}")

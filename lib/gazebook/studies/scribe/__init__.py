@@ -15,7 +15,7 @@ from gazebook.studies.scribe.runs import (
     sweeps,
     table1,
 )
-from gazebook.studies.scribe.tables import results
+from gazebook.studies.scribe.tidy import results
 
 TITLE = "SCrIBE: implicit background and overfitting without labels"
 

@@ -17,7 +17,7 @@ from gazebook.runs import Run
 from gazebook.studies.scribe.claims.select import NOISE, clean_pictures, corrupted, pipeline
 from gazebook.studies.scribe.evaluation import FIGURE_SEVERITY
 from gazebook.studies.scribe.figures import SIZE_LABEL
-from gazebook.studies.scribe.tables import TITLES, wide
+from gazebook.studies.scribe.tidy import TITLES, wide
 
 # The paper's names (Figure 3)
 NAMES = {name: name.replace("_", " ").replace("jpeg", "JPEG").capitalize() for name in CORRUPTIONS} | {

@@ -9,7 +9,8 @@ from gazebook import data, plots
 from gazebook.ledger import Ledger
 from gazebook.runs import Run
 from gazebook.studies.scribe.runs import Axes, table1
-from gazebook.studies.scribe.tables import TITLES, control_augmentations, paper_table1, paper_table2, tested, whole
+from gazebook.studies.scribe.tables import control_augmentations, paper_table1, paper_table2
+from gazebook.studies.scribe.tidy import TITLES, tested, whole
 
 SIZE_LABEL = "% of the training images"
 PROTOCOLS = {"epochs": "equal epochs", "updates": "equal updates"}

@@ -7,7 +7,8 @@ import pandas as pd
 
 from gazebook.metrics import rank_correlation
 from gazebook.studies.scribe.claims.select import best, cells, correlations, curves, spread
-from gazebook.studies.scribe.tables import TITLES, agreement, gain_interval, pairs, tested
+from gazebook.studies.scribe.tables import agreement, gain_interval, pairs
+from gazebook.studies.scribe.tidy import TITLES, tested
 from gazebook.studies.verdicts import Claim, Finding, Verdict, of_cases, undecided
 
 GEOMETRIC = ("crop", "flip", "rotate", "perspective")

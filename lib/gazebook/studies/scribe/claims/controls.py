@@ -14,7 +14,7 @@ from gazebook.studies.scribe.claims.select import (
     spread,
 )
 from gazebook.studies.scribe.claims.sparsity import ranks_generalisation
-from gazebook.studies.scribe.tables import TITLES, tested, wide
+from gazebook.studies.scribe.tidy import TITLES, tested, wide
 from gazebook.studies.verdicts import Claim, Finding, of_cases, of_sign, undecided
 
 

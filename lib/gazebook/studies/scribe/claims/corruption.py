@@ -16,7 +16,7 @@ from gazebook.studies.scribe.claims.select import (
     corrupted,
     share,
 )
-from gazebook.studies.scribe.tables import REFERENCE, TITLES, tested, wide
+from gazebook.studies.scribe.tidy import REFERENCE, TITLES, tested, wide
 from gazebook.studies.verdicts import Claim, Finding, of_cases
 
 MODEL = ["augmentation", "seed"]

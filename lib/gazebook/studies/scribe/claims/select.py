@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gazebook.metrics import rank_correlation
-from gazebook.studies.scribe.tables import TITLES, tested, wide
+from gazebook.studies.scribe.tidy import TITLES, tested, wide
 
 # the paper's two groups (section 3.5)
 MILD = ("brightness", "saturate", "defocus_blur", "motion_blur", "zoom_blur", "jpeg_compression")

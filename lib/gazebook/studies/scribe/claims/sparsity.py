@@ -10,7 +10,7 @@ import pandas as pd
 
 from gazebook.metrics import rank_correlation
 from gazebook.studies.scribe.claims.select import cells, correlations, corrupted, curves, spread
-from gazebook.studies.scribe.tables import TITLES, gap_correlations
+from gazebook.studies.scribe.tidy import TITLES, gap_correlations
 from gazebook.studies.verdicts import Claim, Finding, of_cases, undecided
 
 STEP_DOWN = 0.005  # the largest step down in the paper's Table 1 is .004
