@@ -148,6 +148,13 @@ def test_models_of_different_recipes_are_flagged(monkeypatch, capsys, folder, ch
     assert "The models differ" not in out
 
 
+def test_models_with_the_same_name_are_told_apart(checkpoint_file):
+    same = [audit.load_model(checkpoint_file(head_options={"r": r})) for r in (0.5, 5.0)]
+    assert same[0].name == same[1].name
+    assert [m.name for m in audit.told_apart(same)] == [f"{same[0].name} (1)", f"{same[0].name} (2)"]
+    assert audit.told_apart(same[:1]) == same[:1]
+
+
 @pytest.fixture
 def foreign(tmp_path, monkeypatch):
     (tmp_path / "foreign_nets.py").write_text(FOREIGN)

@@ -178,7 +178,7 @@ def audit(
     specs = models or auditing.published_models()
     if not specs:
         raise GazebookError("no model is given and none comes with this installation; give SCrIBE checkpoints")
-    loaded = [auditing.load_model(spec, size) for spec in specs]
+    loaded = auditing.told_apart([auditing.load_model(spec, size) for spec in specs])
     pictures = {s: auditing.load_pictures(images, s, limit) for s in dict.fromkeys(m.size for m in loaded)}
     first = next(iter(pictures.values()))
     with _stoppable():
@@ -198,7 +198,7 @@ def audit(
     if html:
         figures = {
             "Means and intervals of each model": auditing.figure(summed),
-            "The first pictures and each model's segmentation mask": auditing.mask_figure(loaded, pictures),
+            "The first pictures and each model's segmentation mask": auditing.mask_figure(loaded, pictures, summed),
         }
         typer.echo(f"{auditing.write_html(html, summed, said, figures, images.name, len(first.names))}")
 

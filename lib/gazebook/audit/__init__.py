@@ -1,7 +1,7 @@
 """The overfit criterion as a tool: SCrIBE models, a folder of unlabelled pictures, a ranking with intervals."""
 
 from gazebook.audit.measure import METRICS, audit, notes, summary
-from gazebook.audit.models import Audited, load_model, published_models
+from gazebook.audit.models import Audited, load_model, published_models, told_apart
 from gazebook.audit.pictures import Pictures, load_pictures
 from gazebook.audit.report import figure, mask_figure, write_html
 
@@ -17,5 +17,6 @@ __all__ = [
     "notes",
     "published_models",
     "summary",
+    "told_apart",
     "write_html",
 ]

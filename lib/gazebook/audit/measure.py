@@ -19,7 +19,7 @@ from gazebook.train import to_float
 METRICS = {
     "sparsity": "sparsity",
     "regions": "regions",
-    "classes": "classes per region map",
+    "classes": "classes in the region",
     "entropy": "entropy of the prediction (nats)",
 }
 BATCH = 250

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -51,6 +52,15 @@ def load_model(spec: str | Path, size: int | None = None) -> Audited:
         f"{text} is not a model; give a .safetensors checkpoint such as results/weights/KEY.safetensors, or "
         "PACKAGE.MODULE:NAME for a torch module with .cam"
     )
+
+
+def told_apart(models: Sequence[Audited]) -> list[Audited]:
+    """The models with names that differ: where two have the same name, a number is added."""
+    names = [model.name for model in models]
+    return [
+        replace(model, name=f"{model.name} ({names[: i + 1].count(model.name)})") if names.count(model.name) > 1 else model
+        for i, model in enumerate(models)
+    ]
 
 
 def published_models() -> list[Path]:

@@ -51,9 +51,10 @@ def figure(summed: pd.DataFrame) -> Figure:
 
 
 @torch.no_grad()
-def mask_figure(models: Sequence[Audited], pictures: dict[int, Pictures], count: int = SHOWN) -> Figure:
-    """The first pictures, and each model's segmentation mask of them."""
+def mask_figure(models: Sequence[Audited], pictures: dict[int, Pictures], summed: pd.DataFrame, count: int = SHOWN) -> Figure:
+    """The first pictures, and each model's segmentation mask of them, in the order of the ranking."""
     first = pictures[models[0].size]
+    models = sorted(models, key=lambda model: list(summed["model"]).index(model.name))
     cells = [list(plots.as_pictures(first.images[:count].numpy()))]
     for model in models:
         images = pictures[model.size].images[:count]
