@@ -179,7 +179,7 @@ def test_without_models_those_of_the_project_are_audited(monkeypatch, capsys, fo
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("nowhere.safetensors", "does not exist; checkpoints are in results/weights/"),
+        ("nowhere.safetensors", "does not exist; gazebook grid scribe leaves checkpoints in"),
         ("photo.jpg", "is not a model; give a .safetensors checkpoint"),
         ("no_such_package:net", "could not be loaded (ModuleNotFoundError"),
         ("{foreign}:missing", "could not be loaded (AttributeError"),

@@ -105,7 +105,9 @@ OPPOSITE |= {
     "50": changed(distorted, **minus("mse_clean")),
     "C2": changed(train, accuracy=lambda rows: rows["accuracy"] - 600 * rows["sparsity"]),
     "C6": changed(everywhere, **minus("sparsity_right", "sparsity_wrong")),
-    "C8": changed(lambda f: f["pipeline"] == "upsampled_area", accuracy=0.0),
+    "28b": changed(lambda f: (f["head"] == "softmax") & distorted(f), **minus("accuracy")),
+    "33b": changed(everywhere, **minus("regions")),
+    "C8": changed(lambda f: (f["pipeline"] == "upsampled_area") & distorted(f), accuracy=0.0),
     "C9": changed(lambda f: f["pipeline"] == "direct", **minus("accuracy")),
     "C10": changed(everywhere, sparsity=lambda rows: rows["sparsity"] + rows["seed"]),
 } | dict.fromkeys(["45", "46", "47", "48", "49"], worst_first)
@@ -150,6 +152,22 @@ def test_what_rests_on_an_interval_is_undecided_with_one_seed():
     assert claims.controls.equal_updates(frame).verdict == Verdict.UNDECIDED
     finding = claims.accuracy.matched_gain(frame)
     assert finding.verdict == Verdict.UNDECIDED and "one seed" in finding.evidence
+
+
+def test_a_matched_gain_within_a_wide_interval_is_undecided():
+    frame = paper_like()
+    frame.loc[soft("base")(frame), "accuracy"] += 0.02 * (frame["seed"] - 1)
+    assert claims.accuracy.matched_gain(frame).verdict == Verdict.UNDECIDED
+
+
+def test_frog_or_bird_counts_only_where_its_share_is_known():
+    frame = paper_like()
+    (claim,) = (c for c in claims.CLAIMS if c.name == "42")
+    noisy = distorted(frame) & noise(frame) & (frame["head"] == "scribe")
+    frame.loc[noisy, ["present:frog", "present:bird"]] = 0.3  # together between .3 and .6
+    assert claim.check(frame).verdict == Verdict.HOLDS
+    frame.loc[noisy, ["present:frog", "present:bird"]] = 0.2
+    assert claim.check(frame).verdict == Verdict.PARTLY
 
 
 def test_claims_about_classes_are_undecided_for_a_data_set_without_them():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gazebook.data import corrupt
-from gazebook.errors import GazebookError
+from gazebook.errors import BudgetSpentError, GazebookError
 
 PLAIN = ("brightness", "contrast", "saturate", "defocus_blur", "zoom_blur", "jpeg_compression")  # without chance
 
@@ -116,6 +116,15 @@ def test_a_damaged_file_is_noticed_and_made_anew(cache, scenes, damage):
     assert torch.equal(corrupt.corrupted(few, "brightness", 1, protocol="direct"), first)
     assert corrupt.prepare(few, "direct", [("brightness", 1)], progress=False) == 0
     assert [f.suffix for f in cache.iterdir()] == [".safetensors"], "nothing half-written stays"
+
+
+def test_a_deadline_stops_between_chunks_and_keeps_what_is_complete(cache, scenes, monkeypatch):
+    few = scenes.select(torch.arange(3))
+    moments = iter([0.0, 5.0])
+    monkeypatch.setattr(corrupt.time, "monotonic", lambda: next(moments, 5.0))
+    with pytest.raises(BudgetSpentError):
+        corrupt.prepare(few, "direct", [("contrast", 1), ("contrast", 2), ("contrast", 3)], progress=False, deadline=1.0)
+    assert len(list(cache.iterdir())) == 1
 
 
 @pytest.mark.slow

@@ -140,6 +140,9 @@ def test_attention_kept_for_comparison_stands_for_the_whole(record):
 def test_an_evaluation_of_something_unknown_is_refused(tiny):
     with pytest.raises(GazebookError, match="evaluation has unknown blurred"):
         execution.execute(tiny.replace(evaluation={"blurred": 3}))
+    for wrong in ({"direct": "all"}, {"direct": 0}, {"direct": 4, "examples": "2"}):
+        with pytest.raises(GazebookError, match="give a number of images"):
+            execution.execute(tiny.replace(evaluation=wrong))
     with pytest.raises(GazebookError, match="60 images, 500 were asked for"):
         execution.execute(tiny.replace(data_options={"images": 60}, train_images=60, evaluation={"direct": 500}))
 

@@ -5,7 +5,20 @@ import itertools
 import pytest
 
 from gazebook.errors import GazebookError
-from gazebook.studies.scribe.runs import AXES, axes, checkpoints, control, grid, heads, parts, published, single, sweeps, table1
+from gazebook.studies.scribe.runs import (
+    AXES,
+    axes,
+    checkpoints,
+    control,
+    grid,
+    heads,
+    parts,
+    published,
+    reference,
+    single,
+    sweeps,
+    table1,
+)
 from gazebook.studies.scribe.tidy import TITLES
 
 
@@ -75,6 +88,13 @@ def test_overrides_are_fields_of_run_that_the_axes_do_not_vary():
     for wrong in ("fraction", "head", "seed", "learning_rate"):
         with pytest.raises(GazebookError, match=f"overrides cannot set {wrong}; give fields of Run other than"):
             axes("demo", overrides={wrong: 1})
+
+
+def test_the_reference_must_be_among_the_runs():
+    assert reference(axes("demo"), 0) in table1(axes("demo"))
+    for own in (axes("demo", augmentations=["none"]), axes("demo", fractions=[0.5])):
+        with pytest.raises(GazebookError, match=r"the reference is crop at 100%; add it to augmentations and 1.0 to fractions"):
+            reference(own, 0)
 
 
 def test_a_page_of_one_augmentation_has_its_control_and_its_run():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gazebook.studies.scribe import corruption_figures, figures, slips, tables
+from gazebook.studies.scribe import corruption_figures, figures, slips, tables, tidy
 from gazebook.studies.scribe.tidy import TITLES
 from tests.paper_like import PERCENTS, paper_like
 
@@ -73,6 +73,7 @@ def test_the_control_table_shows_the_gap_between_training_and_test():
     frame = paper_like()
     frame.loc[(frame["seed"] == 2) & (frame["percent"] == 100) & (frame["protocol"] == "updates"), "seed"] = 3
     table = tables.control_table(frame)  # seeds 2 and 3 lack a corner and do not count
+    assert table.loc["No transform, equal updates, 10%", "sparsity"] == pytest.approx((0.89 + 0.88) / 2)
     line = table.loc["No transform, equal epochs, 10%"]
     assert line["gap"] == pytest.approx(line["training accuracy"] - line["test accuracy"])
     assert len(table) == 7 * 2 * 2
@@ -102,7 +103,17 @@ def test_corrupted_results_as_tables():
     changes = corruption_figures.class_changes(frame, "mask")
     assert changes.loc["Gaussian noise", "frog"] == pytest.approx(0.2) and changes.loc["Fog"].abs().max() == pytest.approx(0)
     pipelines = corruption_figures.pipeline_table(frame)
-    assert np.allclose(pipelines["difference"], 0) and len(pipelines) == 12
+    assert np.allclose(pipelines["difference"], 10 - 3) and len(pipelines) == 12, "10 points lower, of pictures 3 points harder"
+    assert pipelines.iloc[0, 0] == pytest.approx(100 * (frame_clean(frame) - frame_accuracy(frame, "brightness")))
+
+
+def frame_clean(frame):
+    return tidy.tested(frame).query("percent == 100")["accuracy"].mean()
+
+
+def frame_accuracy(frame, condition):
+    rows = frame[(frame["head"] == "scribe") & (frame["pipeline"] == "upsampled") & (frame["condition"] == condition)]
+    return rows[rows["percent"] == 100]["accuracy"].mean()
 
 
 def test_figures_of_corruption_have_a_panel_for_each():
@@ -133,4 +144,5 @@ def test_the_table_of_gaps_names_both_protocols():
 def test_slips_are_those_of_the_notes():
     table = slips.slips()
     said = " ".join(table.iloc[:, 2])
+    assert list(table["kind"]) == ["slip"] * 2 + ["read with care"] * 4
     assert "10 of 60 cells" in said and "3 of 63 steps" in said and "14.6%" in said

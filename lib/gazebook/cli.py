@@ -181,7 +181,7 @@ def audit(
     loaded = auditing.told_apart([auditing.load_model(spec, size) for spec in specs])
     pictures = {s: auditing.load_pictures(images, s, limit) for s in dict.fromkeys(m.size for m in loaded)}
     first = next(iter(pictures.values()))
-    with _stoppable():
+    with _stoppable("nothing was written"):
         rows = auditing.audit(loaded, pictures, choose_device(device))
     summed = auditing.summary(rows)
     said = auditing.notes(loaded, first)
@@ -230,12 +230,12 @@ def _train(study: str, profile: str, workers: int | None, device: str, budget: f
 
 
 @contextmanager
-def _stoppable():
-    """Ctrl-C ends long work with one line: what is done is kept."""
+def _stoppable(then: str = "the same call goes on from here"):
+    """Ctrl-C ends long work with one line that says what becomes of it."""
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("gazebook: stopped; the same call goes on from here", err=True)
+        typer.echo(f"gazebook: stopped; {then}", err=True)
         raise typer.Exit(130) from None
 
 

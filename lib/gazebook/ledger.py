@@ -118,9 +118,15 @@ class Ledger:
         pairs = [(other.weights_file(run), self.folder / "weights" / f"{run.training.key}.safetensors") for run in runs]
         new = [(source, target) for source, target in pairs if source.exists() and not target.exists()]
         for source, target in new:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, partial := target.with_suffix(".partial"))
-            os.replace(partial, target)
+            partial = target.with_suffix(f".{os.getpid()}.partial")
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, partial)
+                os.replace(partial, target)
+            except OSError as error:
+                raise GazebookError(f"cannot write {target} ({error.strerror}); free some disk space and run again") from error
+            finally:
+                partial.unlink(missing_ok=True)
         return len(new)
 
     def records(self, runs: Iterable[Run]) -> Iterator[Record]:

@@ -64,12 +64,16 @@ def complete(
         return Outcome(0, 0, False)
     device = choose_device(device)
     count = min(workers or default_workers(device), len(missing))
-    _prepare(ledger, missing)
+    until = None if budget is None else budget - min(60, budget / 5)  # leaves time to evaluate
+    try:
+        _prepare(ledger, missing, None if until is None else time.monotonic() + until)
+    except BudgetSpentError:
+        return Outcome(0, len(missing), True)
     order = {
         "runs": [run.to_dict() for run in missing],
         "folder": str(ledger.folder),
         "device": device,
-        "until": None if budget is None else started + budget - min(20, budget / 10),  # leaves time to evaluate
+        "until": None if until is None else started + until,
     }
     crew: list[subprocess.Popen] = []
     try:
@@ -80,7 +84,7 @@ def complete(
         for process in crew:
             process.kill()
             process.wait()
-        _tidy(ledger)
+        _tidy(ledger, missing)
     _raise_failures(ledger, missing, died, failed)
     left = ledger.missing(missing)
     return Outcome(len(missing) - len(left), len(left), spent)
@@ -120,7 +124,7 @@ def choose_device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _prepare(ledger: Ledger, runs: list[Run]) -> None:
+def _prepare(ledger: Ledger, runs: list[Run], deadline: float | None) -> None:
     try:
         ledger.work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -129,7 +133,7 @@ def _prepare(ledger: Ledger, runs: list[Run]) -> None:
         ) from error
     for run in runs:
         _failure_file(ledger, run).unlink(missing_ok=True)
-    prepare(runs)
+    prepare(runs, deadline=deadline)
 
 
 def _start(ledger: Ledger, order: dict, number: int) -> subprocess.Popen:
@@ -150,15 +154,19 @@ def _start(ledger: Ledger, order: dict, number: int) -> subprocess.Popen:
     return process
 
 
-def _tidy(ledger: Ledger) -> None:
-    """Remove what finished runs, and processes that were killed long ago, have left in the work folder."""
+def _tidy(ledger: Ledger, runs: list[Run]) -> None:
+    """Remove what finished runs, and processes that were killed long ago, have left behind."""
+    open_locks = {_lock_file(ledger, run) for run in ledger.missing(runs)}
+    for lock in {_lock_file(ledger, run) for run in runs} - open_locks:
+        lock.unlink(missing_ok=True)
     for run in ledger.folder.glob(f"*{SUFFIX}"):
         for file in ledger.work.glob(f"{run.name.removesuffix(SUFFIX)}.*"):
             file.unlink(missing_ok=True)
     for log in ledger.work.glob(f"worker-{os.getpid()}-*.log"):
         if not log.stat().st_size:
             log.unlink()
-    for partial in (*ledger.work.glob("*.partial"), *ledger.folder.glob(".partial-*")):
+    weights = (ledger.folder / "weights").glob("*.partial")
+    for partial in (*ledger.work.glob("*.partial"), *ledger.folder.glob(".partial-*"), *weights):
         if time.time() - partial.stat().st_mtime > STALE_SECONDS:
             partial.unlink(missing_ok=True)
 
@@ -212,6 +220,11 @@ def _raise_failures(ledger: Ledger, runs: list[Run], died: list[int], failed: di
         )
 
 
+def _lock_file(ledger: Ledger, run: Run) -> Path:
+    """Runs that differ in their evaluation share their training, so they share a lock."""
+    return ledger.work / f"{run.training.key}.lock"
+
+
 def _failure_file(ledger: Ledger, run: Run) -> Path:
     return ledger.work / f"{run.key}.failed"
 
@@ -233,7 +246,7 @@ def work(order: dict) -> None:
     failed: set[Run] = set()
     while open_runs := [r for r in runs if r not in ledger and r not in failed and not _failure_file(ledger, r).exists()]:
         for run in open_runs:
-            with suppress(Timeout), FileLock(ledger.work / f"{run.key}.lock", timeout=0):
+            with suppress(Timeout), FileLock(_lock_file(ledger, run), timeout=0):
                 if run not in ledger:  # another worker may have finished it since
                     try:
                         _train(run, ledger, order["device"], deadline)

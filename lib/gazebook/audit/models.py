@@ -67,19 +67,16 @@ def published_models() -> list[Path]:
     """The checkpoints of one recipe, trained for equal epochs, that come with the project's checkout."""
     folder = project_folder()
     files = sorted((folder / "book" / "results" / "weights").glob("*.safetensors")) if folder else []
-    return [f for f in files if "updates" not in json.loads(checkpoint.read_metadata(f)["run"])]
+    return [f for f in files if "updates" not in _run(f).canonical()]
 
 
 def _from_checkpoint(file: Path, size: int | None) -> Audited:
     if not file.is_file():
-        raise GazebookError(f"{file} does not exist; checkpoints are in results/weights/ after: gazebook grid scribe")
-    try:
-        metadata = checkpoint.read_metadata(file)
-        run = Run.from_dict(json.loads(metadata["run"]))
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise GazebookError(
-            f"{file} is not a checkpoint of this project ({error}); give one, or PACKAGE.MODULE:NAME"
-        ) from error
+            f"{file} does not exist; gazebook grid scribe leaves checkpoints in results/weights/ (a run whose record came from "
+            "elsewhere has none: delete its record and run again)"
+        )
+    run = _run(file)
     names = data.class_names(run.data)
     module = models.build(run.trunk, len(names), run.head, run.head_options, **run.trunk_options)
     checkpoint.restore(file, module)
@@ -87,6 +84,16 @@ def _from_checkpoint(file: Path, size: int | None) -> Audited:
         raise GazebookError(f"{file} has a {run.head} head; its maps have no background: give SCrIBE checkpoints")
     recipe = {name: value for name, value in run.canonical().items() if name not in WITHIN_A_RECIPE}
     return Audited(_title(run), module.eval(), size or SIZE, recipe, names)
+
+
+def _run(file: Path) -> Run:
+    """The run whose weights a checkpoint holds."""
+    try:
+        return Run.from_dict(json.loads(checkpoint.read_metadata(file)["run"]))
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise GazebookError(
+            f"{file} is not a checkpoint of this project ({error}); give one, or PACKAGE.MODULE:NAME"
+        ) from error
 
 
 def _title(run: Run) -> str:
@@ -114,6 +121,7 @@ def _from_python(text: str, size: int | None) -> Audited:
             maps = module.cam(torch.zeros(1, 3, size or SIZE, size or SIZE))
     except Exception as error:
         raise GazebookError(f"{text}.cam failed on a picture of {size or SIZE} px ({error}); give its --size") from error
-    if maps.ndim != 4:
-        raise GazebookError(f"{text}.cam gives shape {tuple(maps.shape)}; expected class maps [N, C, h, w]")
+    if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
+        shown = f"shape {tuple(maps.shape)}" if isinstance(maps, torch.Tensor) else type(maps).__name__
+        raise GazebookError(f"{text}.cam gives {shown}; expected class maps [N, C, h, w]")
     return Audited(text, module, size or SIZE, None, tuple(f"class {i}" for i in range(maps.shape[1])))

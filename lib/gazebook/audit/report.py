@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -68,7 +70,7 @@ def write_html(
 ) -> Path:
     """A report in one file without links to elsewhere. Raises GazebookError when it cannot be written."""
     file = Path(file)
-    template = jinja2.Template(files("gazebook.audit").joinpath("report.html").read_text(), autoescape=True)
+    template = jinja2.Template(files("gazebook.audit").joinpath("report.html").read_text(encoding="utf-8"), autoescape=True)
     page = template.render(
         table=text_table(summed).to_dict("records"),
         headings=["rank", "model", *METRICS.values()],
@@ -78,10 +80,14 @@ def write_html(
         pictures=pictures,
         version=gazebook.__version__,
     )
+    partial = file.with_name(f".{file.name}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(page)
+        partial.write_text(page, encoding="utf-8")
+        os.replace(partial, file)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
         raise GazebookError(f"cannot write {file} ({error.strerror}); give another --html") from error
     return file
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -25,7 +26,7 @@ from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
 from gazebook.data.sources import cache_folder
-from gazebook.errors import GazebookError
+from gazebook.errors import BudgetSpentError, GazebookError
 from gazebook.machine import usable_cores
 
 # in the order of the paper's figure 3
@@ -39,6 +40,7 @@ SEVERITIES = (1, 2, 3, 4, 5)
 PROTOCOLS = ("upsampled", "upsampled_area", "direct")
 LARGE = 224
 SMALLEST = 32  # the package refuses smaller pictures
+MADE = 2  # raise it with every change of what is made here
 CHUNK = 50  # images a task: the slowest corruption takes about 0.1 s an image
 FEW = 500  # corrupted pictures for which another process is not worth its start
 
@@ -75,8 +77,15 @@ def prepare(
     seed: int = 0,
     processes: int | None = None,
     progress: bool = True,
+    deadline: float | None = None,
 ) -> int:
-    """Make the cache files that are missing, in parallel over the cores; returns how many were made."""
+    """Make the cache files that are missing, in parallel over the cores; returns how many were made.
+
+    `deadline` (time.monotonic) stops with BudgetSpentError; what is complete is kept. Raises GazebookError for pictures
+    that are too small.
+    """
+    if min(images.images.shape[-2:]) < SMALLEST:
+        raise GazebookError(f"pictures are {tuple(images.images.shape[-2:])}; corruptions need at least {SMALLEST} px")
     conditions = [c for c in conditions if _read(cache_file(images, *c, protocol, seed), tuple(images.images.shape)) is None]
     for condition in conditions:
         _check(*condition, protocol)
@@ -93,6 +102,8 @@ def prepare(
         for condition, start, part in chunks(pictures, conditions, protocol, seed, processes):
             parts[condition][start] = part
             bar.update(len(part))
+            if deadline is not None and time.monotonic() > deadline:
+                raise BudgetSpentError("the time budget ended while pictures were corrupted; the same call goes on from here")
             if sum(map(len, parts[condition].values())) == len(pictures):
                 whole = np.concatenate([array for _, array in sorted(parts.pop(condition).items())])
                 _write(cache_file(images, *condition, protocol, seed), torch.from_numpy(whole.transpose(0, 3, 1, 2).copy()))
@@ -101,7 +112,7 @@ def prepare(
 
 def cache_file(images: ImageSet, name: str, severity: int, protocol: str, seed: int) -> Path:
     """Where a corrupted set is kept: named by the pictures' hash, the condition, the seed and the package's version."""
-    made_from = f"{images.fingerprint} {seed} {version('imagecorruptions-imaug')} {cv2.__version__.split('.')[0]}"
+    made_from = f"{MADE} {images.fingerprint} {seed} {version('imagecorruptions-imaug')} {cv2.__version__.split('.')[0]}"
     digest = hashlib.sha256(made_from.encode()).hexdigest()[:16]
     return cache_folder() / "corrupted" / f"{digest}-{protocol}-{name}-{severity}.safetensors"
 
@@ -153,7 +164,7 @@ def _serial(pictures: np.ndarray, conditions, protocol: str, seed: int, processe
 def _parallel(pictures: np.ndarray, conditions, protocol: str, seed: int, processes: int):
     """The same from a pool of processes, in the order in which they are done."""
     slow_first = sorted(conditions, key=lambda c: c[0] != "zoom_blur")
-    with ProcessPoolExecutor(processes, get_context("spawn"), _keep, (pictures,)) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _keep, (pictures,)) as pool, _cancelling(pool):
         tasks = {
             pool.submit(_kept_chunk, start, condition, protocol, seed): (condition, start)
             for condition in slow_first
@@ -161,6 +172,15 @@ def _parallel(pictures: np.ndarray, conditions, protocol: str, seed: int, proces
         }
         for task in as_completed(tasks):
             yield *tasks.pop(task), task.result()
+
+
+@contextmanager
+def _cancelling(pool: ProcessPoolExecutor):
+    """After an error or a stop, what has not begun does not begin."""
+    try:
+        yield
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _keep(pictures: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 A study is a module with `TITLE`, `grid(profile) -> list[Run]` (any-time order: coarse axes first),
 `evaluate(model, run, train, test, device) -> (rows, arrays)`, `results(ledger, profile) -> DataFrame` and `CLAIMS`; and,
-where evaluation needs something made beforehand, `prepare(run, test, processes)`.
+where evaluation needs something made beforehand, `prepare(run, test, processes, deadline)`.
 """
 
 from __future__ import annotations

@@ -70,8 +70,11 @@ def execute(
     return Record(run, rows, arrays, history, origin)
 
 
-def prepare(runs: Iterable[Run], processes: int | None = None) -> None:
-    """Make sure that the data of all runs is there, and what their evaluations need, once for all workers."""
+def prepare(runs: Iterable[Run], processes: int | None = None, deadline: float | None = None) -> None:
+    """Make sure that the data of all runs is there, and what their evaluations need, once for all workers.
+
+    `deadline` (time.monotonic) stops with BudgetSpentError.
+    """
     needs: dict[tuple, Run] = {}
     for run in runs:
         needs.setdefault((run.study, run.data, json.dumps([run.data_options, run.test_images, run.evaluation])), run)
@@ -79,7 +82,7 @@ def prepare(runs: Iterable[Run], processes: int | None = None) -> None:
         data.prepare(name)  # one download, seen by the user, instead of one in every worker
     for run in needs.values():
         if hasattr(study(run.study), "prepare"):
-            study(run.study).prepare(run, evaluation_set(run), processes)
+            study(run.study).prepare(run, evaluation_set(run), processes, deadline)
 
 
 def initial_model(run: Run, num_classes: int) -> models.Classifier:

@@ -11,6 +11,7 @@ from gazebook.studies.scribe.runs import (
     heads,
     parts,
     published,
+    reference,
     single,
     sweeps,
     table1,
@@ -21,5 +22,5 @@ TITLE = "SCrIBE: implicit background and overfitting without labels"
 
 __all__ = [
     "AXES", "CLAIMS", "TITLE", "axes", "checkpoints", "control", "evaluate", "grid", "heads", "parts", "prepare", "published",
-    "results", "single", "sweeps", "table1",
+    "reference", "results", "single", "sweeps", "table1",
 ]  # fmt: skip

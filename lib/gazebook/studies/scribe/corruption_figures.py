@@ -14,9 +14,9 @@ from gazebook.errors import GazebookError
 from gazebook.explain import colour_mask
 from gazebook.ledger import Ledger
 from gazebook.runs import Run
-from gazebook.studies.scribe.claims.select import NOISE, clean_pictures, corrupted, pipeline
+from gazebook.studies.scribe.claims.select import NOISE, against_clean, clean_pictures, corrupted, pipeline
 from gazebook.studies.scribe.evaluation import FIGURE_SEVERITY
-from gazebook.studies.scribe.figures import SIZE_LABEL
+from gazebook.studies.scribe.figures import SIZE_LABEL, present
 from gazebook.studies.scribe.tidy import TITLES, wide
 
 # The paper's names (Figure 3)
@@ -36,8 +36,8 @@ def severity_curves(frame: pd.DataFrame, metric: str, percent: int = 100) -> Fig
     """A metric against severity (0: the same pictures, clean), a panel a corruption, a line an augmentation."""
     rows = _with_clean(corrupted(frame, percent=percent), frame)
     return plots.curves(
-        rows, "severity", metric, "augmentation", _augmentations(rows), labels=TITLES, xlabel="severity",
-        ylabel=METRICS[metric], facet="condition", facets=NAMES, columns=4,
+        rows, "severity", metric, "augmentation", present(rows), labels=TITLES, xlabel="severity",
+        ylabel=_metric(metric), facet="condition", facets=NAMES, columns=4,
     )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def size_curves(frame: pd.DataFrame, metric: str, augmentation: str, severities:
     rows = _with_clean(rows[rows["augmentation"] == augmentation], frame)
     labels = {s: "clean" if s == 0 else f"severity {s}" for s in severities}
     return plots.curves(
-        rows, "percent", metric, "severity", list(severities), labels=labels, xlabel=SIZE_LABEL, ylabel=METRICS[metric],
+        rows, "percent", metric, "severity", list(severities), labels=labels, xlabel=SIZE_LABEL, ylabel=_metric(metric),
         facet="condition", facets=NAMES, columns=4,
     )  # fmt: skip
 
@@ -73,11 +73,13 @@ def class_changes(frame: pd.DataFrame, kind: str, percent: int = 100, severities
 
 
 def pipeline_curves(frame: pd.DataFrame) -> Figure:
-    """Accuracy under noise against severity for the three ways from picture to corrupted picture."""
-    rows = pd.concat([_with_clean(corrupted(frame, protocol=p), frame, p) for p in PIPELINES])
+    """Accuracy lost to noise, in points, against severity for the three ways from picture to corrupted picture."""
+    parts = [corrupted(frame, protocol=p) for p in PIPELINES]
+    lost = [-100 * against_clean(part, frame, "accuracy", p) for part, p in zip(parts, PIPELINES, strict=True)]
+    rows = pd.concat([part.assign(lost=values) for part, values in zip(parts, lost, strict=True)])
     return plots.curves(
-        rows[rows["condition"].isin(NOISE)], "severity", "accuracy", "pipeline", list(PIPELINES), labels=PIPELINES,
-        xlabel="severity", ylabel="accuracy", facet="condition", facets={n: NAMES[n] for n in NOISE},
+        rows[rows["condition"].isin(NOISE)], "severity", "lost", "pipeline", list(PIPELINES), labels=PIPELINES,
+        xlabel="severity", ylabel="accuracy lost (points)", facet="condition", facets={n: NAMES[n] for n in NOISE},
     )  # fmt: skip
 
 
@@ -86,8 +88,8 @@ def pipeline_table(frame: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for protocol in ("upsampled", "direct"):
         rows = corrupted(frame, protocol=protocol)
-        clean = rows["key"].map(clean_pictures(frame, protocol)["accuracy"]).astype(float)
-        columns[PIPELINES[protocol]] = (100 * (clean - rows["accuracy"].astype(float))).groupby(rows["condition"]).mean()
+        lost = -100 * against_clean(rows, frame, "accuracy", protocol)
+        columns[PIPELINES[protocol]] = lost.groupby(rows["condition"]).mean()
     table = pd.DataFrame(columns)
     table["difference"] = table.iloc[:, 1] - table.iloc[:, 0]
     return table.reindex([c for c in CORRUPTIONS if c in table.index]).rename(index=NAMES)
@@ -131,5 +133,7 @@ def _with_clean(rows: pd.DataFrame, frame: pd.DataFrame, protocol: str = "") -> 
     return pd.concat([rows, *(clean.assign(condition=name) for name in rows["condition"].unique())], ignore_index=True)
 
 
-def _augmentations(rows: pd.DataFrame) -> list[str]:
-    return [name for name in TITLES if name in set(rows["augmentation"])]
+def _metric(name: str) -> str:
+    if name not in METRICS:
+        raise GazebookError(f"unknown metric {name!r}; choose from {', '.join(METRICS)}")
+    return METRICS[name]

@@ -49,13 +49,16 @@ def conditions(evaluation: dict) -> dict[str, list[tuple[str, int]]]:
             f"evaluation has unknown {', '.join(sorted(unknown))}; give numbers of images for {', '.join(corrupt.PROTOCOLS)}, "
             "and examples"
         )
+    for name, count in evaluation.items():
+        if type(count) is not int or count < 1:
+            raise GazebookError(f"evaluation has {name}: {count!r}; give a number of images")
     return {p: [(name, severity) for name in chosen for severity in corrupt.SEVERITIES] for p, chosen in names.items()}
 
 
-def prepare(run: Run, test: ImageSet, processes: int | None = None) -> None:
-    """Make the corrupted pictures that the evaluation of a run needs."""
+def prepare(run: Run, test: ImageSet, processes: int | None = None, deadline: float | None = None) -> None:
+    """Make the corrupted pictures that the evaluation of a run needs; see `corrupt.prepare`."""
     for protocol, pairs in conditions(run.evaluation).items():
-        corrupt.prepare(_subset(test, run.evaluation[protocol]), protocol, pairs, processes=processes)
+        corrupt.prepare(_subset(test, run.evaluation[protocol]), protocol, pairs, processes=processes, deadline=deadline)
 
 
 @torch.no_grad()
@@ -183,15 +186,16 @@ def _corrupted_conditions(model: Classifier, run: Run, test: ImageSet, device):
 
 
 def _corrupted_examples(model: Classifier, run: Run, test: ImageSet, device) -> dict[str, np.ndarray]:
-    """The first E pictures of the first protocol under each of K corruptions at severity 3: uint8 corrupted_examples
-    [K, E, 3, H, W], corrupted_attention and corrupted_winners [K, E, H, W]. Empty without `examples` in the evaluation.
+    """The first E pictures of the protocol with most pictures, under each of K corruptions at severity 3: uint8
+    corrupted_examples [K, E, 3, H, W], corrupted_attention and corrupted_winners [K, E, H, W]. Empty without `examples`.
     """
     protocols, examples = list(conditions(run.evaluation)), run.evaluation.get("examples")
     if not examples or not protocols:
         return {}
-    subset = _subset(test, run.evaluation[protocols[0]])
+    protocol = max(protocols, key=run.evaluation.get)
+    subset = _subset(test, run.evaluation[protocol])
     pictures = torch.stack(
-        [corrupt.corrupted(subset, n, FIGURE_SEVERITY, protocol=protocols[0])[:examples] for n in corrupt.CORRUPTIONS]
+        [corrupt.corrupted(subset, n, FIGURE_SEVERITY, protocol=protocol)[:examples] for n in corrupt.CORRUPTIONS]
     )
     attention = [measure(model, images, subset.labels[:examples], device).attention for images in pictures]
     return {

@@ -21,7 +21,7 @@ def sparsity_curves(frame: pd.DataFrame) -> Figure:
     """Sparsity against training set size, ours and the paper's Table 1, a line an augmentation."""
     ours = tested(frame)[["augmentation", "percent", "sparsity"]].assign(whose="ours")
     both = pd.concat([ours, paper_table1().assign(whose="paper")])
-    order = _there(ours)
+    order = present(ours)
     return plots.curves(
         both, "percent", "sparsity", "augmentation", order, labels=TITLES, xlabel=SIZE_LABEL, ylabel="sparsity",
         facet="whose", facets={"ours": "ours", "paper": "paper, Table 1"},
@@ -56,7 +56,7 @@ def gap_dots(frame: pd.DataFrame) -> Figure:
 def threshold_curves(frame: pd.DataFrame) -> Figure:
     """The share of empty map against training set size for three thresholds."""
     long = tested(frame).melt(["augmentation", "percent"], list(THRESHOLDS), "threshold", "share")
-    order = _there(long)
+    order = present(long)
     return plots.curves(
         long, "percent", "share", "augmentation", order, labels=TITLES, xlabel=SIZE_LABEL, ylabel="share of the map",
         facet="threshold", facets=THRESHOLDS,
@@ -68,7 +68,7 @@ def figure2(frame: pd.DataFrame) -> Figure:
     metrics = {"accuracy": "accuracy", "confidence": "confidence", "ece_10": "ECE (ten bins)"}
     long = tested(frame).melt(["augmentation", "percent", "seed"], list(metrics), "metric", "value")
     return plots.curves(
-        long, "percent", "value", "augmentation", _there(long), labels=TITLES, xlabel=SIZE_LABEL, ylabel="",
+        long, "percent", "value", "augmentation", present(long), labels=TITLES, xlabel=SIZE_LABEL, ylabel="",
         facet="metric", facets=metrics, share_y=False,
     )  # fmt: skip
 
@@ -78,8 +78,8 @@ def accuracy_mse_dots(frame: pd.DataFrame) -> Figure:
     ours = tested(frame).dropna(subset="mse")[["augmentation", "percent", "accuracy", "mse"]].assign(whose="ours")
     both = pd.concat([ours, paper_table2().assign(whose="paper")])
     return plots.dots(
-        both, "accuracy", "mse", "augmentation", _there(ours), labels=TITLES, xlabel="accuracy", ylabel="MSE to the best model",
-        facet="whose", facets={"ours": "ours", "paper": "paper, Table 2"}, share_y=False,
+        both, "accuracy", "mse", "augmentation", present(ours), labels=TITLES, xlabel="accuracy",
+        ylabel="MSE to the best model", facet="whose", facets={"ours": "ours", "paper": "paper, Table 2"}, share_y=False,
     )  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def sparsity_ece_dots(frame: pd.DataFrame) -> Figure:
     rows = tested(frame)
     ends = {p: f"{p}% of the images" for p in sorted({rows["percent"].min(), rows["percent"].max()})} if len(rows) else {}
     return plots.dots(
-        rows, "sparsity", "ece_10", "augmentation", _there(rows), labels=TITLES, xlabel="sparsity", ylabel="ECE (ten bins)",
+        rows, "sparsity", "ece_10", "augmentation", present(rows), labels=TITLES, xlabel="sparsity", ylabel="ECE (ten bins)",
         facet="percent", facets=ends or None,
     )  # fmt: skip
 
@@ -97,7 +97,7 @@ def sparsity_ece_paths(frame: pd.DataFrame) -> Figure:
     """Sparsity against ECE, the models of one augmentation joined from the smallest to the full training set."""
     rows = tested(frame).groupby(["augmentation", "percent"])[["sparsity", "ece_10"]].mean().reset_index()
     return plots.paths(
-        rows, "sparsity", "ece_10", "augmentation", _there(rows), along="percent", labels=TITLES,
+        rows, "sparsity", "ece_10", "augmentation", present(rows), along="percent", labels=TITLES,
         xlabel="sparsity", ylabel="ECE (ten bins)",
     )  # fmt: skip
 
@@ -110,7 +110,7 @@ def variant_curves(frame: pd.DataFrame, prefix: str, base: str) -> Figure:
     rows = pd.concat([tested(frame, variant=v) for v in variants])
     changed = rows[rows["variant"] != "base"]
     rows = rows[rows["percent"].isin(changed["percent"]) & rows["seed"].isin(changed["seed"])]
-    facets = {a: TITLES[a] for a in _there(changed)}
+    facets = {a: TITLES[a] for a in present(changed)}
     return plots.curves(
         rows, "percent", "sparsity", "variant", list(variants), labels=variants, xlabel=SIZE_LABEL, ylabel="sparsity",
         facet="augmentation", facets=facets,
@@ -123,7 +123,7 @@ def right_wrong_curves(frame: pd.DataFrame) -> Figure:
     long = tested(frame).melt(["augmentation", "percent", "seed"], list(kinds), "kind", "share").dropna()
     return plots.curves(
         long, "percent", "share", "kind", list(kinds), labels=kinds, xlabel=SIZE_LABEL, ylabel="sparsity",
-        facet="augmentation", facets={a: TITLES[a] for a in _there(long)}, columns=4,
+        facet="augmentation", facets={a: TITLES[a] for a in present(long)}, columns=4,
     )  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def larger_curves(frame: pd.DataFrame) -> Figure:
     """Sparsity against training set size on the larger grid, with equal epochs and with equal updates."""
     rows = whole(frame, "larger")
     return plots.curves(
-        rows[rows["split"] == "test"], "percent", "sparsity", "augmentation", _there(rows), labels=TITLES,
+        rows[rows["split"] == "test"], "percent", "sparsity", "augmentation", present(rows), labels=TITLES,
         xlabel=SIZE_LABEL, ylabel="sparsity", facet="protocol", facets=PROTOCOLS,
     )  # fmt: skip
 
@@ -142,7 +142,7 @@ def reliability(ledger: Ledger, runs: dict[str, list[Run]]) -> Figure:
     return plots.reliability({title: sum(tables) for title, tables in summed.items() if tables})
 
 
-def _there(rows: pd.DataFrame) -> list[str]:
+def present(rows: pd.DataFrame) -> list[str]:
     """The augmentations that have rows, in the paper's order."""
     return [name for name in TITLES if name in set(rows["augmentation"])]
 

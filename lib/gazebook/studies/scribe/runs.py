@@ -15,6 +15,7 @@ from gazebook.runs import Run
 # Learning rates of the released notebooks: SCrIBE's, which both heads get in a matched comparison, and the softmax model's
 LR = 0.05
 PUBLISHED_LR = 0.1
+REFERENCE = ("crop", 100)  # the paper's best model: its attention is what the others' is compared with
 # fields that the axes vary
 VARIED = {"study", "head", "augmentation", "fraction", "seed", "evaluation"}
 
@@ -55,11 +56,6 @@ class Axes:
     sweep: Sweep | None = None
     larger: Axes | None = None
     augmentations: tuple[str, ...] = field(default=tuple(AUGMENTATIONS))
-
-    @property
-    def pipeline(self) -> str:
-        """The protocol under which all runs saw corrupted pictures: the study's own, where it was measured."""
-        return next(iter(self.evaluation), "upsampled")
 
 
 AXES = {
@@ -110,7 +106,7 @@ AXES = {
         published={"lr": PUBLISHED_LR, "trunk_options": {"stem": "plain"}},
         published_fractions=(1.0, 0.1, 0.5, 0.3, 0.7, 0.2, 0.9, 0.4, 0.6, 0.8),
         evaluation={"upsampled": 2000},
-        full_evaluation={"direct": 2000, "upsampled_area": 1000, "examples": 4},
+        full_evaluation={"direct": 1000, "upsampled_area": 1000, "examples": 4},
         sweep=Sweep((1.0, 5.0), {4: {"stem": "plain"}}, (0.1, 1.0, 0.5), ("none",), (0,)),
     ),
 }
@@ -159,7 +155,7 @@ def axes(
 
 
 def _kept(sweep: Sweep | None, augmentations, fractions, seeds) -> Sweep | None:
-    """A sweep on the axes that are asked for."""
+    """A sweep on the axes that are asked for, with the first of the augmentations."""
     if sweep is None:
         return None
     return replace(
@@ -194,6 +190,14 @@ def single(axes: Axes, augmentation: str, seed: int, fraction: float = 1.0) -> R
         if run.augmentation == augmentation:
             return run
     raise GazebookError(f"unknown augmentation {augmentation!r}; choose from {', '.join(axes.augmentations)}")
+
+
+def reference(axes: Axes, seed: int) -> Run:
+    """The model whose attention the others' is compared with. Raises GazebookError when the axes do not hold it."""
+    augmentation, percent = REFERENCE
+    if augmentation not in axes.augmentations or percent / 100 not in axes.fractions:
+        raise GazebookError(f"the reference is {augmentation} at {percent}%; add it to augmentations and 1.0 to fractions")
+    return single(axes, augmentation, seed, percent / 100)
 
 
 def heads(axes: Axes, seeds: tuple[int, ...] | None = None) -> list[Run]:

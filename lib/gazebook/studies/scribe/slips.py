@@ -1,4 +1,7 @@
-"""Slips of the paper that arithmetic proves: its sentences against its own formulas and tables. No run is needed."""
+"""The paper's sentences against its own formulas and tables: slips that arithmetic proves, and sentences to read with care.
+
+No run is needed.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ TEST_IMAGES = 10_000
 
 
 def slips() -> pd.DataFrame:
-    """A row a slip: where, what the paper says, what its own numbers say."""
-    return pd.DataFrame(
-        [_gradient(), _augmentation_lowers(), _steps(), _mse(), _significance(), _sign()],
-        columns=["where", "the paper says", "its own formulas and tables say"],
-    )
+    """A row a sentence: where, what the paper says, what its own numbers say, and whether that is a slip."""
+    columns = ["where", "the paper says", "its own formulas and tables say"]
+    slip = pd.DataFrame([_gradient(), _augmentation_lowers()], columns=columns).assign(kind="slip")
+    care = pd.DataFrame([_steps(), _mse(), _significance(), _sign()], columns=columns).assign(kind="read with care")
+    return pd.concat([slip, care], ignore_index=True)
 
 
 def _gradient() -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ from gazebook import data
 from gazebook.ledger import Ledger, Record
 from gazebook.metrics import attention_mse, rank_correlation
 from gazebook.studies.scribe.evaluation import LEVELS
-from gazebook.studies.scribe.runs import AXES, Axes, parts
+from gazebook.studies.scribe.runs import AXES, REFERENCE, Axes, parts
 
 # The paper's names of the augmentations (torchvision's transforms)
 TITLES = {
@@ -24,12 +24,11 @@ TITLES = {
     "combined": "Combined",
 }
 BASE = ("size", "heads", "control")  # parts of the one grid that all chapters share
-REFERENCE = ("crop", 100)  # the paper's best model: its attention is what the others' is compared with
 CLASS_COUNTS = ("predicted", "mask", "present")
 
 # what a table without results still has
 COLUMNS = ["variant", "head", "augmentation", "percent", "seed", "split", "protocol", "condition", "pipeline", "severity"]
-COLUMNS += ["accuracy", "confidence", "ece_10", "ece_15", "sparsity", "sparsity_30", "sparsity_70", "sparsity_right"]
+COLUMNS += ["images", "accuracy", "confidence", "ece_10", "ece_15", "sparsity", "sparsity_30", "sparsity_70", "sparsity_right"]
 COLUMNS += ["sparsity_wrong", "classes", "regions", "soft_share", "mse", "mse_rounded", "mse_clean", "key"]
 
 
@@ -75,8 +74,8 @@ def _rows(record: Record, variant: str, distance: dict) -> list[dict]:
 
 
 def _class_shares(record: Record) -> list[dict]:
-    """For each row and class: `predicted`, share of the predictions; `mask`, share of the pixels in the region; `present`,
-    share of the pictures with such a pixel.
+    """For each row and class: `predicted`, share of the predictions; `mask`, share of the pixels in the region (NaN without a
+    region); `present`, share of the pictures with such a pixel.
     """
     counts = record.arrays.get("class_counts")
     if counts is None:
@@ -84,7 +83,7 @@ def _class_shares(record: Record) -> list[dict]:
     names = data.class_names(record.run.data)
     shares = []
     for row, (predicted, pixels, present) in zip(record.rows, counts.astype(float), strict=True):
-        of = (predicted / row["images"], pixels / max(pixels.sum(), 1), present / row["images"])
+        of = (predicted / row["images"], pixels / (pixels.sum() or np.nan), present / row["images"])
         shares.append({f"{k}:{n}": v[i] for k, v in zip(CLASS_COUNTS, of, strict=True) for i, n in enumerate(names)})
     return shares
 

@@ -34,20 +34,26 @@ def correlations(found: dict[tuple, pd.Series]) -> list[float]:
     return [r for r in rho if np.isfinite(r)]
 
 
+def sizes(found: dict[tuple, pd.Series]) -> str:
+    """', 4 to 10 sizes', for evidence: seeds may have been trained on different numbers of training set sizes."""
+    lengths = {len(c) for c in found.values()}
+    return f", {' to '.join(map(str, sorted({min(lengths), max(lengths)})))} sizes" if lengths else ""
+
+
 def spread(rho: list[float]) -> str:
     """'rho -.95 to -.10', for evidence."""
     return f"rho {min(rho):.2f} to {max(rho):.2f}" if rho else ""
 
 
 def pipeline(frame: pd.DataFrame) -> str:
-    """The protocol under which most models saw corrupted pictures."""
-    measured = frame.loc[(frame["pipeline"] != "none") & (frame["severity"] > 0), "pipeline"]
-    return measured.mode().iloc[0] if len(measured) else "none"
+    """The protocol under which models saw the most corrupted pictures."""
+    measured = frame[frame["severity"] > 0]
+    return str(measured.groupby("pipeline")["images"].max().idxmax()) if len(measured) else "none"
 
 
 def corrupted(frame: pd.DataFrame, head: str = "scribe", percent: int | None = 100, protocol: str = "") -> pd.DataFrame:
-    """Rows of corrupted pictures of the base grid (all training set sizes with percent=None), each with `of_clean`, the
-    key of its model. `protocol` defaults to the one that most models saw.
+    """Rows of corrupted pictures of the base grid; all training set sizes with percent=None. `protocol` defaults to that
+    with the most pictures.
     """
     rows = frame[(frame["variant"] == "base") & (frame["pipeline"] == (protocol or pipeline(frame)))]
     rows = rows[(rows["head"] == head) & (rows["severity"] > 0)]
