@@ -61,7 +61,7 @@ def mask_figure(models: Sequence[Audited], pictures: dict[int, Pictures], summed
     for model in models:
         images = pictures[model.size].images[:count]
         cells.append(list(segmentation_mask(images, model.module.cpu().cam(to_float(images)))))
-    columns = [Path(name).stem[:12] for name in first.names[:count]]
+    columns = [str(i + 1) for i in range(len(cells[0]))]
     return plots.picture_grid(cells, rows=["picture", *(m.name for m in models)], columns=columns)
 
 
