@@ -73,7 +73,9 @@ def figure(key: str, fig: Figure) -> None:
 
 
 def table(key: str, frame: pd.DataFrame, floatfmt: str = ".3f", **options) -> None:
-    """Glue a table under `key`, for a numbered and captioned `table` directive on the page."""
+    """Glue a table under `key`, for a numbered and captioned `table` directive on the page; an empty one says so."""
+    if frame.empty:
+        frame = pd.DataFrame({"": ["too few runs for it"]})
     shown = frame.astype(object).where(frame.notna(), None)  # NaN would be printed
     text = shown.to_markdown(floatfmt=floatfmt, missingval="", **options)
     glue(key, Markdown(text), display=False)
