@@ -68,8 +68,8 @@ AXES = {
         control_fractions=(0.1, 0.4, 1.0),
         control_augmentations=("none",),
         published={"lr": PUBLISHED_LR, "trunk_options": {"strides": [1, 2, 2]}},
-        evaluation={"direct": 40},
-        full_evaluation={"upsampled": 20, "upsampled_area": 20, "examples": 2},
+        evaluation={"direct": 24},
+        full_evaluation={"upsampled": 10, "upsampled_area": 10, "examples": 2},
         sweep=Sweep((1.0, 5.0), {4: {"strides": [1, 2, 2]}}, (0.1, 0.4, 1.0), ("none",), (0,)),
     ),
     # real images on two cores: 8% of the training set at a quarter of the study's batch, so that a run on all of them has a
