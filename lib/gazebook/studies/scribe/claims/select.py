@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from gazebook.metrics import rank_correlation
+from gazebook.studies.scribe.evaluation import NOISE
 from gazebook.studies.scribe.tidy import TITLES, tested, wide
 
 # the paper's two groups (section 3.5)
 MILD = ("brightness", "saturate", "defocus_blur", "motion_blur", "zoom_blur", "jpeg_compression")
-HARSH = ("gaussian_noise", "impulse_noise", "spatter", "snow", "fog", "contrast")
-NOISE = ("gaussian_noise", "impulse_noise")
-NOISY = ("gaussian_noise", "impulse_noise", "spatter", "snow")
+HARSH = (*NOISE, "spatter", "snow", "fog", "contrast")
+NOISY = (*NOISE, "spatter", "snow")
 
 
 def curves(frame: pd.DataFrame, value: str, protocol: str = "epochs", variant: str = "base") -> dict[tuple, pd.Series]:
