@@ -155,8 +155,11 @@ class Ledger:
 
 def describe(run: Run) -> str:
     """A run in a few words, for people."""
+    if run.updates == 0:
+        return f"pretrained {run.trunk} on {run.data}"
     length = f"{run.updates} updates" if run.updates else f"{run.epochs} epochs"
-    return f"{run.head} {run.trunk} on {run.data}, {run.augmentation}, {run.fraction:.0%}, {length}, seed {run.seed}"
+    pictures = run.data if run.variant == "original" else f"{run.data} ({run.variant})"
+    return f"{run.head} {run.trunk} on {pictures}, {run.augmentation}, {run.fraction:.0%}, {length}, seed {run.seed}"
 
 
 def project_folder() -> Path | None:

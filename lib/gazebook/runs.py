@@ -25,8 +25,10 @@ class Run:
 
     Shares and probabilities are in [0, 1]; `milestones` are shares of the training's length; `lr` is the learning
     rate at the start. `train_images` and `test_images` limit a split to that many images, class-balanced; None
-    takes all. `fraction` is the class-balanced, nested, seeded share of those training images. Exactly one of
-    `epochs` and `updates` gives the training's length. `evaluation` says what the study measures beyond its default.
+    takes all. `fraction` is the class-balanced, nested, seeded share of those training images, and `variant` what becomes
+    of them (see `data.composite`). Exactly one of `epochs` and `updates` gives the training's length; 0 updates leave a
+    pretrained model as it is. `evaluation` says what the study measures beyond its default; its `data` are options of the
+    test images where they differ from `data_options`.
     """
 
     study: str
@@ -35,6 +37,7 @@ class Run:
     train_images: int | None = None
     test_images: int | None = None
     fraction: float = 1.0
+    variant: str = "original"
     augmentation: str = "none"
     trunk: str = "resnet8"
     trunk_options: dict[str, Any] = field(default_factory=dict)
@@ -60,8 +63,9 @@ class Run:
             raise GazebookError("give exactly one of epochs and updates; set the other to None")
         for name in ("epochs", "updates", "batch_size", "train_images", "test_images"):
             value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < 1):
-                raise GazebookError(f"{name} is {value!r}; give a whole number of at least 1")
+            least = 0 if name == "updates" else 1
+            if value is not None and (type(value) is not int or value < least):
+                raise GazebookError(f"{name} is {value!r}; give a whole number of at least {least}")
         if self.precision not in ("bf16", "fp32"):
             raise GazebookError(f"precision is {self.precision!r}; give bf16 or fp32")
 

@@ -101,7 +101,7 @@ def parse_budget(text: str) -> float:
 
 def cost(run: Run, full: int = 50_000) -> float:
     """Training images shown in all; `full` is the size of a data set that the run does not limit."""
-    if run.updates:
+    if run.updates is not None:
         return run.updates * run.batch_size
     return run.epochs * run.fraction * (run.train_images or full)
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from gazebook.data import cifar10, scenes
+from gazebook.data import cifar10, imagenet9, scenes, tiny_imagenet, tiny_imagenet9
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import GazebookError
 
-# a module a data set, each with `load(split, root, **options)`, `prepare(root)` and CLASS_NAMES
-SOURCES: dict[str, ModuleType] = {"scenes": scenes, "cifar10": cifar10}
+# a module a data set, each with `load(split, root, **options)` and `prepare(root)`, and CLASS_NAMES where they are known before
+SOURCES: dict[str, ModuleType] = {
+    "scenes": scenes,
+    "cifar10": cifar10,
+    "imagenet9": imagenet9,
+    "tiny_imagenet": tiny_imagenet,
+    "tiny_imagenet9": tiny_imagenet9,
+}
 SPLITS = ("train", "test")
 
 __all__ = ["SOURCES", "SPLITS", "ImageSet", "class_names", "load", "prepare"]
@@ -40,6 +46,8 @@ def prepare(name: str, root: str | Path | None = None) -> None:
 
 def class_names(name: str) -> tuple[str, ...]:
     """The classes of data set `name`, in the order of its labels, without loading it."""
+    if not hasattr(_source(name), "CLASS_NAMES"):
+        raise GazebookError(f"the classes of {name} depend on the files; load it")
     return _source(name).CLASS_NAMES
 
 

@@ -120,6 +120,22 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
+def named(name: str) -> Augmentation:
+    """One of AUGMENTATIONS, or several one after the other: "crop+flip". Raises GazebookError for an unknown name."""
+    parts = name.split("+")
+    if unknown := [part for part in parts if part not in AUGMENTATIONS]:
+        raise GazebookError(
+            f"unknown augmentation {unknown[0]!r}; choose from {', '.join(AUGMENTATIONS)}, or join some of them: crop+flip"
+        )
+
+    def chain(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        for part in parts:
+            images = AUGMENTATIONS[part](images, generator)
+        return images
+
+    return chain
+
+
 def _uniform(low: float, high: float, n: int, generator: torch.Generator) -> torch.Tensor:
     return torch.rand(n, generator=generator, device=generator.device) * (high - low) + low
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from PIL import Image
-from torchvision.datasets import CIFAR10
 from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
@@ -24,12 +23,13 @@ from gazebook.errors import GazebookError
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SPLITS = ("train", "test")
 JPEG_MAGIC = b"\xff\xd8"
+TORCHVISION_FOLDER = "cifar-10-batches-py"
 
 
 def load(split: str, root: str | Path | None = None) -> ImageSet:
     """One split of CIFAR-10. Downloads 170 MB when it is nowhere to be found. Raises GazebookError."""
     folder = prepare(root)
-    if (folder / CIFAR10.base_folder).is_dir():
+    if (folder / TORCHVISION_FOLDER).is_dir():
         return _read_torchvision(split, folder)
     if parquet := sorted(folder.glob(f"{split}-*.parquet")):
         return _read_parquet(split, parquet)
@@ -40,11 +40,11 @@ def prepare(root: str | Path | None = None) -> Path:
     """The folder that holds CIFAR-10, after downloading it if need be. Raises GazebookError."""
     folders = search_folders("cifar10", root)
     for folder in folders:
-        if (folder / CIFAR10.base_folder).is_dir() or any(folder.glob("*-*.parquet")):
+        if (folder / TORCHVISION_FOLDER).is_dir() or any(folder.glob("*-*.parquet")):
             return folder
     if folders[0].is_dir() and any(folders[0].iterdir()):
         raise GazebookError(
-            f"{folders[0]} holds neither Parquet files nor {CIFAR10.base_folder}; complete it, or remove it to download"
+            f"{folders[0]} holds neither Parquet files nor {TORCHVISION_FOLDER}; complete it, or remove it to download"
         )
     _download(folders[0])
     return folders[0]
@@ -103,16 +103,20 @@ def _decode(data: bytes, files: list[Path]) -> np.ndarray:
 
 
 def _read_torchvision(split: str, folder: Path) -> ImageSet:
+    from torchvision.datasets import CIFAR10  # takes seconds, and few who import this module need it
+
     try:
         data = CIFAR10(folder, train=split == "train")
     except (RuntimeError, OSError, EOFError) as error:
         raise GazebookError(
-            f"{folder / CIFAR10.base_folder} is damaged ({_first_line(error)}); delete that folder and run again"
+            f"{folder / TORCHVISION_FOLDER} is damaged ({_first_line(error)}); delete that folder and run again"
         ) from error
     return _image_set(split, data.data, data.targets, "CIFAR-10, torchvision download")
 
 
 def _download(folder: Path) -> None:
+    from torchvision.datasets import CIFAR10
+
     print(f"cifar10 was not found; downloading {CIFAR10.filename} (170 MB) to {folder}", flush=True)
     with staging(folder) as partial:
         try:

@@ -18,7 +18,7 @@ class ImageSet:
 
     images: uint8 [N, 3, H, W]; labels: int64 [N]; masks: bool [N, H, W], the foreground;
     boxes: int64 [N, 4] as x0, y0, x1, y1 in pixels, end exclusive; backgrounds: int64 [N], index into
-    background_names; attributes: bool [N, A, H, W], one mask for each of attribute_names.
+    background_names; attributes: bool [N, A, H, W], one mask for each of attribute_names; ids: N names of pictures.
     `source` says in words where the images came from; it goes into every record.
     """
 
@@ -34,6 +34,7 @@ class ImageSet:
     background_names: tuple[str, ...] = ()
     attributes: torch.Tensor | None = None
     attribute_names: tuple[str, ...] = ()
+    ids: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,6 +55,8 @@ class ImageSet:
         """The images at `indices` (int64 [M]), in that order, with all that is known about them."""
         per_image = ("images", "labels", "masks", "boxes", "backgrounds", "attributes")
         chosen = {n: getattr(self, n)[indices] for n in per_image if getattr(self, n) is not None}
+        if self.ids is not None:
+            chosen["ids"] = tuple(self.ids[i] for i in indices.tolist())
         return dataclasses.replace(self, **chosen)
 
     def balanced_order(self, seed: int = 0) -> torch.Tensor:

@@ -1,5 +1,14 @@
 """What a classifier looks at."""
 
 from gazebook.explain.attention import attention_map, class_hues, colour_mask, resize_maps, segmentation_mask
+from gazebook.explain.saliency import grad_cam, input_gradient
 
-__all__ = ["attention_map", "class_hues", "colour_mask", "resize_maps", "segmentation_mask"]
+__all__ = [
+    "attention_map",
+    "class_hues",
+    "colour_mask",
+    "grad_cam",
+    "input_gradient",
+    "resize_maps",
+    "segmentation_mask",
+]

@@ -9,13 +9,23 @@ from gazebook.metrics.attention import (
     sparsity,
     sparsity_per_image,
 )
+from gazebook.metrics.backgrounds import (
+    CATEGORIES,
+    background_categories,
+    background_gap,
+    saliency_share,
+    vulnerable_by_tries,
+)
 from gazebook.metrics.calibration import accuracy, confidence, expected_calibration_error, reliability_bins
 from gazebook.metrics.statistics import bootstrap_interval, mean_interval, rank_correlation
 
 __all__ = [
+    "CATEGORIES",
     "SOFT",
     "accuracy",
     "attention_mse",
+    "background_categories",
+    "background_gap",
     "bootstrap_interval",
     "classes_per_image",
     "confidence",
@@ -24,7 +34,9 @@ __all__ = [
     "rank_correlation",
     "regions_per_image",
     "reliability_bins",
+    "saliency_share",
     "soft_share",
     "sparsity",
     "sparsity_per_image",
+    "vulnerable_by_tries",
 ]

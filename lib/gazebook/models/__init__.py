@@ -6,13 +6,26 @@ import torch
 from torch import nn
 
 from gazebook.errors import GazebookError
+from gazebook.models import pretrained
 from gazebook.models.heads import ScribeHead, SoftmaxHead, implicit_background, lse_pool
 from gazebook.models.resnet import ResNet8, ResNet18
 
 TRUNKS = {"resnet8": ResNet8, "resnet18": ResNet18}
 HEADS = {"softmax": SoftmaxHead, "scribe": ScribeHead}
+IMAGENET = "imagenet"  # instead of a head: a whole model, pretrained on ImageNet's 1000 classes
 
-__all__ = ["HEADS", "TRUNKS", "Classifier", "ScribeHead", "SoftmaxHead", "build", "implicit_background", "lse_pool"]
+__all__ = [
+    "HEADS",
+    "IMAGENET",
+    "TRUNKS",
+    "Classifier",
+    "ScribeHead",
+    "SoftmaxHead",
+    "build",
+    "implicit_background",
+    "lse_pool",
+    "pretrained",
+]
 
 
 class Classifier(nn.Module):
@@ -41,11 +54,14 @@ class Classifier(nn.Module):
         return self.head.loss(logits, labels)
 
 
-def build(name: str, num_classes: int, head: str = "softmax", head_options: dict | None = None, **options) -> Classifier:
+def build(name: str, num_classes: int, head: str = "softmax", head_options: dict | None = None, **options) -> nn.Module:
     """A classifier with random weights from torch's global generator; `options` go to the trunk.
 
+    With head "imagenet" it is the pretrained model `name`, whatever `num_classes`, with 1000 logits (see `pretrained`).
     Raises GazebookError for a name or an option that does not exist.
     """
+    if head == IMAGENET:
+        return pretrained.load(name)
     for kind, given, known in (("trunk", name, TRUNKS), ("head", head, HEADS)):
         if given not in known:
             raise GazebookError(f"unknown {kind} {given!r}; choose from {', '.join(known)}")

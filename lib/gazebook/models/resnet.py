@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import nn
 
 from gazebook.errors import GazebookError
@@ -63,7 +62,9 @@ class ResNet18(nn.Module):
         super().__init__()
         if stem not in STEMS:
             raise GazebookError(f"unknown stem {stem!r} of resnet18; choose from {', '.join(STEMS)}")
-        net = torchvision.models.resnet18(weights=None)
+        from torchvision.models import resnet18  # takes seconds, and the small trunk does not need it
+
+        net = resnet18(weights=None)
         self.conv = nn.Conv2d(3, 64, 3, 1, 1)
         self.norm = net.bn1
         bilinear = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)

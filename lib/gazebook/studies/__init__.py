@@ -1,7 +1,8 @@
 """The studies, one for each paper: which runs it needs and how a trained model is evaluated.
 
 A study is a module with `TITLE`, `grid(profile) -> list[Run]` (any-time order: coarse axes first),
-`evaluate(model, run, train, test, device) -> (rows, arrays)`, `results(ledger, profile) -> DataFrame` and `CLAIMS`; and,
+`evaluate(model, run, train, test, device) -> (rows, arrays)`, with a dict for the provenance as a third where speeds are
+measured, `results(ledger, profile) -> DataFrame` and `CLAIMS`; and,
 where evaluation needs something made beforehand, `prepare(run, test, processes, deadline)`.
 """
 
@@ -11,9 +12,9 @@ from types import ModuleType
 
 from gazebook.errors import GazebookError
 from gazebook.runs import PROFILES, Run
-from gazebook.studies import scribe
+from gazebook.studies import backgrounds, scribe
 
-STUDIES: dict[str, ModuleType] = {"scribe": scribe}
+STUDIES: dict[str, ModuleType] = {"scribe": scribe, "backgrounds": backgrounds}
 
 __all__ = ["STUDIES", "grid", "study"]
 

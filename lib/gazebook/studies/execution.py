@@ -10,8 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from gazebook import data, models
+from gazebook.data import composite
 from gazebook.data.image_set import ImageSet
 from gazebook.ledger import Record
 from gazebook.provenance import provenance
@@ -38,11 +40,11 @@ def execute(
     started = time.monotonic()
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32 when models are measured
     train, test = training_set(run), evaluation_set(run)
-    model = initial_model(run, train.num_classes)
+    model = initial_model(run, test.num_classes)
     fitting = time.monotonic()
     model.to(device=device, memory_format=torch.channels_last)
-    history = checkpoint.restore(weights_file, model) if weights_file else []
-    if not history:
+    history = checkpoint.restore(weights_file, model) if weights_file and train else []
+    if train and not history:
         history = fit(
             model,
             train,
@@ -56,16 +58,18 @@ def execute(
         if weights_file:
             checkpoint.save(weights_file, model, None, history, run=json.dumps(run.training.canonical()))
     fitted = time.monotonic() - fitting
-    rows, arrays = study(run.study).evaluate(model, run, train, test, device)
+    rows, arrays, *measured = study(run.study).evaluate(model, run, train, test, device)
     seconds = sum(e["seconds"] for e in history)  # of every call, when the training was resumed
+    shown = sum(e["images_per_second"] * e["seconds"] for e in history)
     origin = provenance(
         device,
         time.monotonic() - started - fitted + seconds,
         train_seconds=round(seconds, 1),
-        images_per_second=round(sum(e["images_per_second"] * e["seconds"] for e in history) / seconds, 1),
+        images_per_second=round(shown / seconds, 1) if seconds else None,
         precision=precision_on(device, run.precision),
-        data={"source": test.source, "train_sha256": train.fingerprint, "test_sha256": test.fingerprint},
+        data={"source": test.source, "train_sha256": train.fingerprint if train else None, "test_sha256": test.fingerprint},
         seed=run.seed,
+        **(measured[0] if measured else {}),
     )
     return Record(run, rows, arrays, history, origin)
 
@@ -85,7 +89,7 @@ def prepare(runs: Iterable[Run], processes: int | None = None, deadline: float |
             study(run.study).prepare(run, evaluation_set(run), processes, deadline)
 
 
-def initial_model(run: Run, num_classes: int) -> models.Classifier:
+def initial_model(run: Run, num_classes: int) -> nn.Module:
     """The untrained model of a run; its weights depend on the run's seed, not on torch's global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
@@ -97,16 +101,20 @@ def recipe(run: Run) -> Recipe:
     return Recipe(**{f.name: getattr(run, f.name) for f in fields(Recipe)})
 
 
-def training_set(run: Run) -> ImageSet:
-    """The training images of a run: a class-balanced share, nested for one seed."""
-    return _load(run.data, "train", json.dumps(run.data_options, sort_keys=True)).fraction(
-        run.fraction, run.seed, run.train_images
-    )
+def training_set(run: Run) -> ImageSet | None:
+    """The training images of a run: a class-balanced share, nested for one seed, as the variant that the run asks for; None
+    for a pretrained model that is taken as it is.
+    """
+    if run.updates == 0:
+        return None
+    images = _load(run.data, "train", json.dumps(run.data_options, sort_keys=True))
+    return composite.variant(images.fraction(run.fraction, run.seed, run.train_images), run.variant, run.seed)
 
 
 def evaluation_set(run: Run) -> ImageSet:
     """The test images of a run, the same for all seeds."""
-    images = _load(run.data, "test", json.dumps(run.data_options, sort_keys=True))
+    options = run.data_options | run.evaluation.get("data", {})
+    images = _load(run.data, "test", json.dumps(options, sort_keys=True))
     return images if run.test_images is None else images.fraction(1.0, 0, run.test_images)
 
 

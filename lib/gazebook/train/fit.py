@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from gazebook.data.augment import AUGMENTATIONS
+from gazebook.data import augment
 from gazebook.data.image_set import ImageSet
-from gazebook.errors import BudgetSpentError, DivergedError, GazebookError
+from gazebook.errors import BudgetSpentError, DivergedError
 from gazebook.train import checkpoint
 
 SPENT = "the time budget ended; the same call goes on from the last checkpoint"
@@ -46,7 +46,7 @@ class Recipe:
     def length(self, num_images: int) -> tuple[int, int]:
         """(updates in all, updates an epoch) for a training set of that many images."""
         each = ceil(num_images / self.batch_size)
-        return (self.updates or self.epochs * each), each
+        return (self.epochs * each if self.updates is None else self.updates), each
 
     def lr_at(self, update: int, total: int) -> float:
         """The learning rate of an update, counted from 0."""
@@ -72,8 +72,7 @@ def fit(
     weights as an unbroken one. `deadline` (time.monotonic) stops with BudgetSpentError; the epoch in flight is lost.
     `intervene` may change each batch after augmentation. `report` is called with each epoch's dict. Raises DivergedError.
     """
-    if recipe.augmentation not in AUGMENTATIONS:
-        raise GazebookError(f"unknown augmentation {recipe.augmentation!r}; choose from {', '.join(AUGMENTATIONS)}")
+    augment.named(recipe.augmentation)  # an unknown name is told before anything is moved or built
     device = torch.device(device)
     model.to(device=device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(
@@ -117,7 +116,7 @@ def to_float(images: torch.Tensor) -> torch.Tensor:
 
 
 def _step_function(model, optimizer, recipe, device, intervene, compile):
-    augmentation = AUGMENTATIONS[recipe.augmentation]
+    augmentation = augment.named(recipe.augmentation)
     network = torch.compile(model) if compile else model
 
     def step(images, labels, lr, generator, own):

@@ -66,4 +66,5 @@ def image_set(split: str, specs: Specs, rendered: Rendered) -> ImageSet:
         background_names=BACKGROUNDS,
         attributes=torch.from_numpy(rendered.attributes),
         attribute_names=ATTRIBUTES,
+        ids=tuple(map(str, range(len(specs)))),
     )

@@ -1,0 +1,153 @@
+"""ImageNet-9's released test sets (paper 2; MadryLab/backgrounds_challenge): 450 pictures of each class in eight variants, 224 pixels.
+
+Found as the folder `bg_challenge` or as its archive, which is unpacked beside itself; downloaded otherwise. The training sets
+are no longer served.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from tqdm import tqdm
+
+from gazebook.data.composite import VARIANTS
+from gazebook.data.image_set import ImageSet
+from gazebook.data.sources import search_folders, staging
+from gazebook.data.superclasses import NAMES, SUPERCLASSES
+from gazebook.errors import GazebookError
+
+CLASS_NAMES = NAMES
+URL = "https://github.com/MadryLab/backgrounds_challenge/releases/download/data/backgrounds_challenge_data.tar.gz"
+SHA256 = (
+    "2d66f571b0492986b347e37d2ee498ed34b58012af425d772dacda4422896fe7"  # pinned by other users; not published by the authors
+)
+TOP = "bg_challenge"
+ARCHIVE = "backgrounds_challenge_data.tar.gz"
+
+
+def load(split: str, root: str | Path | None = None, *, variant: str = "original") -> ImageSet:
+    """The test split of a variant, with masks for `original` and ids such as 00_dog/n02085620_00001. Raises GazebookError."""
+    if split != "test":
+        raise GazebookError(
+            "imagenet9 has no training split: the authors' archives are no longer served; train on tiny_imagenet9"
+        )
+    if variant not in VARIANTS:
+        raise GazebookError(f"unknown variant {variant!r} of imagenet9; choose from {', '.join(VARIANTS)}")
+    top = prepare(root)
+    files = _files(top / variant / "val", ".JPEG")
+    images, size = [], None
+    for file, _ in tqdm(files, f"reading imagenet9 {variant}", unit=" images", delay=2, leave=False):
+        images.append(_decode(file, size))
+        size = images[-1].shape
+    return ImageSet(
+        "imagenet9",
+        split,
+        torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
+        torch.tensor([label for _, label in files]),
+        CLASS_NAMES,
+        f"ImageNet-9, released test set, {variant}",
+        masks=_masks(top, files, size) if variant == "original" else None,
+        ids=tuple(f"{file.parent.name}/{file.stem}" for file, _ in files),
+    )
+
+
+def prepare(root: str | Path | None = None) -> Path:
+    """The folder bg_challenge, after unpacking or downloading if need be. Raises GazebookError."""
+    folders = search_folders("imagenet9", root)
+    for folder in folders:
+        for place in (folder / TOP, folder):
+            if (place / "original").is_dir():
+                return place
+        if (folder / ARCHIVE).is_file():
+            _unpack(folder / ARCHIVE, folder / TOP)
+            return folder / TOP
+    target = folders[0]
+    if target.is_dir() and any(target.iterdir()):
+        raise GazebookError(f"{target} holds neither {TOP}/ nor {ARCHIVE}; complete it, or remove it to download")
+    _download(target)
+    return target / TOP
+
+
+def _download(target: Path) -> None:
+    from torchvision.datasets.utils import download_url  # takes seconds, and is rarely needed
+
+    print(f"imagenet9 was not found; downloading {ARCHIVE} (280 MB) to {target}", flush=True)
+    with staging(target) as partial:
+        try:
+            download_url(URL, str(partial), ARCHIVE)
+        except (RuntimeError, OSError) as error:
+            raise GazebookError(
+                f"the download of imagenet9 failed ({error}); check the network and run again, or set GAZEBOOK_DATA to a folder "
+                f"that holds imagenet9/{ARCHIVE}"
+            ) from error
+        with (partial / ARCHIVE).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != SHA256:
+                raise GazebookError(f"{ARCHIVE} arrived damaged or changed: its sha256 is not {SHA256[:12]}...; run again")
+        _unpack(partial / ARCHIVE, partial / TOP)
+        (partial / ARCHIVE).unlink()
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    """The archive's bg_challenge as `target`, whole or not at all."""
+    with staging(target) as partial:
+        try:
+            with tarfile.open(archive) as opened:
+                for member in tqdm(opened, f"unpacking {archive.name}", unit=" files", delay=2, leave=False):
+                    opened.extract(member, partial, filter="data")
+        except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+            raise GazebookError(f"{archive} is damaged ({error}); fetch it again") from error
+        inner = partial / TOP
+        if not inner.is_dir():
+            raise GazebookError(f"{archive} holds no {TOP}/; fetch {URL.rpartition('/')[2]} of MadryLab/backgrounds_challenge")
+        for child in inner.iterdir():
+            child.rename(partial / child.name)
+        inner.rmdir()
+
+
+def _files(folder: Path, suffix: str) -> list[tuple[Path, int]]:
+    """(file, label) in a fixed order. Raises GazebookError for a folder of no class, and for a class without pictures."""
+    if not folder.is_dir():
+        raise GazebookError(f"{folder} is missing; unpack {ARCHIVE} again")
+    label_of = {s.folder: label for label, s in enumerate(SUPERCLASSES)}
+    there = sorted(f.name for f in folder.iterdir() if f.is_dir())
+    if unknown := [name for name in there if name not in label_of]:
+        raise GazebookError(f"{folder} has a class folder {unknown[0]!r}; expected {', '.join(label_of)}")
+    found = [(f, label) for name, label in label_of.items() for f in sorted((folder / name).glob(f"*{suffix}"))]
+    if missing := [name for name, label in label_of.items() if all(own != label for _, own in found)]:
+        raise GazebookError(f"{folder} has no {suffix} files of {', '.join(missing)}; unpack {ARCHIVE} again")
+    return found
+
+
+def _decode(file: Path, size: tuple | None) -> np.ndarray:
+    try:
+        with Image.open(file) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise GazebookError(f"{file} does not decode; unpack {ARCHIVE} again") from error
+    if size is not None and pixels.shape != size:
+        raise GazebookError(
+            f"{file} has {pixels.shape[1]} x {pixels.shape[0]} pixels, others {size[1]} x {size[0]}; unpack it again"
+        )
+    return pixels
+
+
+def _masks(top: Path, files: list[tuple[Path, int]], size: tuple) -> Tensor:
+    """The foreground arrays of the pictures, bool [N, H, W]."""
+    out = np.empty((len(files), *size[:2]), bool)
+    for i, (file, _) in enumerate(files):
+        array = top / "fg_mask" / "val" / file.parent.name / f"{file.stem}.npy"
+        try:
+            found = np.load(array, allow_pickle=False).squeeze()
+        except (OSError, ValueError, EOFError) as error:
+            raise GazebookError(f"the mask {array} is missing or damaged; unpack {ARCHIVE} again") from error
+        if found.shape != size[:2]:
+            raise GazebookError(f"the mask {array} has shape {found.shape}, its picture {size[:2]}; unpack {ARCHIVE} again")
+        out[i] = found > 0
+    return torch.from_numpy(out)

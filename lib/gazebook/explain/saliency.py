@@ -1,0 +1,70 @@
+"""Where any classifier looks: Grad-CAM and the input gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gazebook.errors import GazebookError
+
+
+def grad_cam(model: nn.Module, images: torch.Tensor, classes: torch.Tensor, layer: nn.Module | None = None) -> torch.Tensor:
+    """Grad-CAM (Selvaraju et al. 2017) for one class an image: float [N, 3, H, W], int64 [N] -> float32 [N, H, W] in [0, 1].
+
+    ReLU(sum_k alpha_k f_k) with alpha_k the mean gradient of the class's logit over feature map f_k of `layer` (default:
+    the model's `trunk`), resized bilinearly, then min-max scaled for each image (a constant map becomes 0). The model runs as in
+    evaluation; its BatchNorm statistics, its mode and all `.grad` stay as they were.
+    """
+    layer = getattr(model, "trunk", None) if layer is None else layer
+    if layer is None:
+        raise GazebookError(f"{type(model).__name__} has no trunk; give the layer whose features Grad-CAM weighs")
+    captured: list[torch.Tensor] = []
+    hook = layer.register_forward_hook(lambda _module, _inputs, output: captured.append(output))
+    try:
+        with _as_in_evaluation(model), torch.enable_grad():
+            score = _score(model, images.detach().requires_grad_(), classes)
+            (gradient,) = torch.autograd.grad(score, captured[-1])
+    finally:
+        hook.remove()
+    features = captured[-1].detach().float()
+    weighted = F.relu((gradient.float().mean(dim=(2, 3), keepdim=True) * features).sum(dim=1, keepdim=True))
+    return scaled(F.interpolate(weighted, images.shape[-2:], mode="bilinear", align_corners=False)[:, 0])
+
+
+def input_gradient(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Saliency (Simonyan et al. 2014): the largest absolute gradient of the class's logit over the colours of a pixel.
+
+    float [N, 3, H, W], int64 [N] -> float32 [N, H, W], not scaled. Leaves the model as `grad_cam` does.
+    """
+    with _as_in_evaluation(model), torch.enable_grad():
+        inputs = images.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(_score(model, inputs, classes), inputs)
+    return gradient.abs().amax(dim=1).float()
+
+
+def scaled(maps: torch.Tensor) -> torch.Tensor:
+    """Min-max scaled for each image: float [N, H, W] -> [0, 1]; a constant map becomes 0."""
+    flat = maps.flatten(1)
+    low, high = flat.amin(dim=1)[:, None, None], flat.amax(dim=1)[:, None, None]
+    return torch.where(high > low, (maps - low) / (high - low).clamp_min(torch.finfo(maps.dtype).tiny), 0)
+
+
+def _score(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Sum of the logits of each image's class; images do not mix in evaluation, so one gradient serves them all."""
+    return model(images).gather(1, classes[:, None]).sum()
+
+
+@contextmanager
+def _as_in_evaluation(model: nn.Module) -> Iterator[None]:
+    """Every module in evaluation mode, and afterwards in the mode in which it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

@@ -1,0 +1,55 @@
+"""How much a classifier depends on backgrounds (paper 2)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+# by correctness on Original (o), Mixed-Rand (f, the foreground alone decides) and Only-BG-T (b, the background alone decides)
+CATEGORIES = {
+    "either suffices": (True, True, True),
+    "foreground suffices": (True, True, False),
+    "background needed": (True, False, True),
+    "both together": (True, False, False),
+    "misled": (False, True, None),
+    "wrong anyway": (False, False, None),
+}
+
+
+def background_gap(acc_mixed_same: float, acc_mixed_rand: float) -> float:
+    """BG-gap (paper 2, section 4): what a background of the right class adds to accuracy; in the unit of its arguments."""
+    return acc_mixed_same - acc_mixed_rand
+
+
+def saliency_share(s: ArrayLike, mask: ArrayLike) -> np.ndarray:
+    """Share of saliency s >= 0, float [N, H, W], inside mask, bool [N, H, W]: float [N] in [0, 1]; NaN where s is all 0.
+
+    To be compared with the mask's share of the picture, which is what a map that is the same everywhere gives.
+    """
+    s, mask = np.asarray(s, np.float64), np.asarray(mask, bool)
+    if s.shape != mask.shape or s.ndim != 3:
+        raise ValueError(f"saliency has shape {s.shape} and masks {mask.shape}; expected the same [N, H, W]")
+    if (s < 0).any():
+        raise ValueError("saliency has values below 0; give magnitudes")
+    total = s.sum(axis=(1, 2))
+    return np.divide((s * mask).sum(axis=(1, 2)), total, out=np.full(len(s), np.nan), where=total > 0)
+
+
+def background_categories(original: ArrayLike, foreground: ArrayLike, background: ArrayLike) -> np.ndarray:
+    """Which of CATEGORIES each picture is in, int [N], from correctness bool [N] on Original, Mixed-Rand and Only-BG-T."""
+    o, f, b = (np.asarray(v, bool) for v in (original, foreground, background))
+    if not o.shape == f.shape == b.shape or o.ndim != 1:
+        raise ValueError(f"correctness has shapes {o.shape}, {f.shape} and {b.shape}; expected the same [N]")
+    place = np.full(len(o), -1)
+    for i, (own_o, own_f, own_b) in enumerate(CATEGORIES.values()):
+        place[(o == own_o) & (f == own_f) & (True if own_b is None else b == own_b)] = i
+    return place
+
+
+def vulnerable_by_tries(first_fooled: ArrayLike, tries: ArrayLike) -> np.ndarray:
+    """Share of foregrounds that at least one of the first n backgrounds fools, for each n of `tries`: float in [0, 1].
+
+    `first_fooled` int [N]: how many backgrounds were tried, in a random order, until one fooled the model; 0 where none did.
+    """
+    first = np.asarray(first_fooled)
+    return np.array([((first > 0) & (first <= n)).mean() for n in np.asarray(tries)])

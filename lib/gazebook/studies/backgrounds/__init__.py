@@ -1,0 +1,21 @@
+"""Paper 2: Noise or Signal (Xiao, Engstrom, Ilyas, Madry 2020), the role of image backgrounds."""
+
+from gazebook.studies.backgrounds.evaluation import evaluate
+from gazebook.studies.backgrounds.runs import (
+    AXES,
+    LARGE,
+    TRAINING_SETS,
+    axes,
+    checkpoints,
+    family,
+    grid,
+    parts,
+    pretrained,
+    reference,
+    released,
+    scenes,
+    sets,
+    trained_on,
+)
+
+TITLE = "Noise or Signal: the role of image backgrounds"

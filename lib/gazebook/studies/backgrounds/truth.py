@@ -1,0 +1,60 @@
+"""What a BG-gap should say, where the truth is known: scenes drawn again on another background, and an oracle of known reliance."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from gazebook import metrics
+from gazebook.data import composite, scenes
+from gazebook.data.image_set import ImageSet
+from gazebook.errors import GazebookError
+from gazebook.studies.backgrounds.adversarial import Predict
+
+BATCH = 500
+
+
+def rendered_rows(predict: Predict, run_options: dict, test: ImageSet, draws: int) -> list[dict]:
+    """Accuracy on the test scenes drawn again: each object on its own class's background, and on a random one of the ten.
+
+    No mask and no tiling is involved. The difference is what the model relies on the background for, without BG-gap's
+    artefacts; `changed` is the share of predictions that differ between the two.
+    """
+    if test.name != "scenes":
+        raise GazebookError(f"only scenes can be drawn again on another background, not {test.name}; leave out `rendered`")
+    options = {k: v for k, v in run_options.items() if k not in ("size", "images")}
+    size = test.images.shape[-1]
+    specs = scenes.draw(np.array([int(i) for i in test.ids]), split="test", **options)
+    home = np.array([scenes.BACKGROUNDS.index(scenes.HOME[name]) for name in scenes.CLASS_NAMES])
+    labels = torch.from_numpy(specs.labels)
+    own = _predicted(predict, specs.on_background(home[specs.labels]), size)
+    rows = [_row("rendered_home", 0, own == labels)]
+    for draw in range(draws):
+        family = np.random.default_rng([draw, 1]).integers(len(scenes.BACKGROUNDS), size=len(specs))
+        other = _predicted(predict, specs.on_background(family), size)
+        changed = round(float((other != own).float().mean()), 6)
+        rows.append(_row("rendered_random", draw, other == labels) | {"changed": changed})
+    return rows
+
+
+def oracle_gap(images: ImageSet, reliance: float, seed: int = 0) -> float:
+    """BG-gap of an oracle that names the background's class with probability `reliance` and else the object's; needs no
+    pictures. Its expectation is reliance * (1 - 1 / C).
+    """
+    uniform = np.random.default_rng([seed, 2]).random(len(images))
+    accuracy = {}
+    for name in ("mixed_same", "mixed_rand"):
+        behind = images.labels[composite.partners(images.labels, name, images.num_classes, seed)].numpy()
+        answer = np.where(uniform < reliance, behind, images.labels.numpy())
+        accuracy[name] = float((answer == images.labels.numpy()).mean())
+    return metrics.background_gap(accuracy["mixed_same"], accuracy["mixed_rand"])
+
+
+def _predicted(predict: Predict, specs: scenes.Specs, size: int) -> torch.Tensor:
+    parts = [slice(s, s + BATCH) for s in range(0, len(specs), BATCH)]
+    return torch.cat([predict(torch.from_numpy(scenes.render(specs[part], size).images)).cpu() for part in parts])
+
+
+def _row(condition: str, draw: int, right: torch.Tensor) -> dict:
+    accuracy = round(float(right.float().mean()), 6)
+    return {"split": "truth", "condition": condition, "draw": draw, "images": len(right), "accuracy": accuracy}
