@@ -15,6 +15,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
+from gazebook.errors import GazebookError
+
 Augmentation = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
 PADDING = 8

@@ -1,4 +1,4 @@
-"""ImageNet-9's released test sets (paper 2; MadryLab/backgrounds_challenge): 450 pictures of each class in eight variants, 224 pixels.
+"""ImageNet-9's released test sets (paper 2; MadryLab/backgrounds_challenge): 450 pictures a class, eight variants, 224 pixels.
 
 Found as the folder `bg_challenge` or as its archive, which is unpacked beside itself; downloaded otherwise. The training sets
 are no longer served.
@@ -84,8 +84,8 @@ def _download(target: Path) -> None:
             download_url(URL, str(partial), ARCHIVE)
         except (RuntimeError, OSError) as error:
             raise GazebookError(
-                f"the download of imagenet9 failed ({error}); check the network and run again, or set GAZEBOOK_DATA to a folder "
-                f"that holds imagenet9/{ARCHIVE}"
+                f"the download of imagenet9 failed ({error}); check the network and run again, or set GAZEBOOK_DATA to a "
+                f"folder that holds imagenet9/{ARCHIVE}"
             ) from error
         with (partial / ARCHIVE).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != SHA256:

@@ -13,8 +13,8 @@ from gazebook.metrics.backgrounds import (
     CATEGORIES,
     background_categories,
     background_gap,
+    fooled_within,
     saliency_share,
-    vulnerable_by_tries,
 )
 from gazebook.metrics.calibration import accuracy, confidence, expected_calibration_error, reliability_bins
 from gazebook.metrics.statistics import bootstrap_interval, mean_interval, rank_correlation
@@ -30,6 +30,7 @@ __all__ = [
     "classes_per_image",
     "confidence",
     "expected_calibration_error",
+    "fooled_within",
     "mean_interval",
     "rank_correlation",
     "regions_per_image",
@@ -38,5 +39,4 @@ __all__ = [
     "soft_share",
     "sparsity",
     "sparsity_per_image",
-    "vulnerable_by_tries",
 ]

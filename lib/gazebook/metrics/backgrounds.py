@@ -46,10 +46,10 @@ def background_categories(original: ArrayLike, foreground: ArrayLike, background
     return place
 
 
-def vulnerable_by_tries(first_fooled: ArrayLike, tries: ArrayLike) -> np.ndarray:
-    """Share of foregrounds that at least one of the first n backgrounds fools, for each n of `tries`: float in [0, 1].
+def fooled_within(tries: ArrayLike, backgrounds: int) -> np.ndarray:
+    """Which foregrounds one of the first so many backgrounds fools, bool [N].
 
-    `first_fooled` int [N]: how many backgrounds were tried, in a random order, until one fooled the model; 0 where none did.
+    `tries` int [N]: how many backgrounds were tried, in a random order, until one fooled the model; 0 where none did.
     """
-    first = np.asarray(first_fooled)
-    return np.array([((first > 0) & (first <= n)).mean() for n in np.asarray(tries)])
+    tries = np.asarray(tries)
+    return (tries > 0) & (tries <= backgrounds)

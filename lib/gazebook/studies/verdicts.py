@@ -69,6 +69,23 @@ def of_sign(values: Sequence[float], evidence: str = "", digits: int = 3) -> Fin
     return Finding(verdict, text + (f"; {evidence}" if evidence else ""))
 
 
+def of_intervals(values: Iterable[tuple[float, float, float]], evidence: str = "") -> Finding:
+    """A claim that a quantity is positive in each of several cases, each a value with the interval (value, low, high).
+
+    Holds when all intervals lie above zero, partly when some do, does not hold when all lie below; undecided otherwise.
+    """
+    values = [v for v in values if np.isfinite(v).all()]
+    if not values:
+        return undecided("no runs for it yet")
+    above, below = sum(low > 0 for _, low, _ in values), sum(high < 0 for _, _, high in values)
+    text = f"{above} of {len(values)} intervals above zero, {below} below" + (f"; {evidence}" if evidence else "")
+    if above == len(values):
+        return Finding(Verdict.HOLDS, text)
+    if above:
+        return Finding(Verdict.PARTLY, text)
+    return Finding(Verdict.FAILS if below == len(values) else Verdict.UNDECIDED, text)
+
+
 def undecided(why: str) -> Finding:
     """Too little to go by."""
     return Finding(Verdict.UNDECIDED, why)

@@ -1,0 +1,315 @@
+"""What paper 2 finds, and this book's controls, as predicates over the tidy results. Written before the runs were read.
+
+Absolute accuracies are never compared with the paper's: it judges other nets on larger pictures of more kinds. What is
+compared are signs, orders and gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from gazebook import metrics
+from gazebook.studies.backgrounds.runs import LARGE
+from gazebook.studies.backgrounds.tidy import TITLES, tested
+from gazebook.studies.verdicts import Claim, Finding, of_cases, of_intervals, undecided
+
+BACKGROUNDS = ("only_bg_b", "only_bg_t", "no_fg")
+NATURAL = ("original", LARGE)  # training sets of whole pictures
+CLOSE = 0.05  # BG-gap and true reliance count as equal within so much
+
+
+def background_classifies_original(frame: pd.DataFrame) -> Finding:
+    """1. Trained on backgrounds alone, tested on Original: accuracy against chance."""
+    rows = tested(frame, "original")
+    return _above(rows[rows["training_set"].isin(BACKGROUNDS)], chance(frame))
+
+
+def background_classifies_background(frame: pd.DataFrame) -> Finding:
+    """2. Trained and tested on the same kind of background-only pictures: accuracy against chance."""
+    rows = tested(frame)
+    return _above(rows[rows["training_set"].isin(BACKGROUNDS) & (rows["training_set"] == rows["condition"])], chance(frame))
+
+
+def silhouette_helps(frame: pd.DataFrame) -> Finding:
+    """3. Accuracy on No-FG minus accuracy on Only-BG-B of models of whole pictures."""
+    return _above(_natural(tested(frame, "hole", split="contrast")), 0)
+
+
+def order_of_backgrounds(frame: pd.DataFrame) -> Finding:
+    """4. Each trained and tested on its own kind: No-FG, then Only-BG-B, then Only-BG-T."""
+    rows = tested(frame)
+    own = rows[rows["training_set"] == rows["condition"]].pivot_table(index="seed", columns="condition", values="accuracy")
+    own = own.reindex(columns=["no_fg", "only_bg_b", "only_bg_t"]).dropna()
+    text = ", ".join(f"{TITLES[name]} {100 * value:.1f}" for name, value in own.mean().items()) if len(own) else ""
+    pairs = [(own["no_fg"] > own["only_bg_b"]), (own["only_bg_b"] > own["only_bg_t"])]
+    return of_cases(pd.concat(pairs), text)
+
+
+def box_leaks(frame: pd.DataFrame) -> Finding:
+    """5. A forest that sees the box's place, size and shape: accuracy against chance."""
+    return _above(tested(frame, "box geometry", split="control"), chance(frame))
+
+
+def cutting_costs(frame: pd.DataFrame) -> Finding:
+    """6. Accuracy on Original minus accuracy on Mixed-Same of models of whole pictures."""
+    return _above(_natural(tested(frame, "cut", split="contrast")), 0)
+
+
+def gap_is_positive(frame: pd.DataFrame) -> Finding:
+    """7. BG-gap of models of whole pictures and of pretrained models."""
+    own = _natural(tested(frame, "gap", split="contrast"))
+    return _above(pd.concat([own, tested(frame, "gap", "pretrained", "contrast")]), 0)
+
+
+def next_is_harder(frame: pd.DataFrame) -> Finding:
+    """8. Accuracy on Mixed-Rand minus accuracy on Mixed-Next of models of whole pictures."""
+    return _above(_natural(tested(frame, "next", split="contrast")), 0)
+
+
+def pretrained_gap_is_smaller(frame: pd.DataFrame) -> Finding:
+    """9. BG-gap of models of the nine classes (all pictures) minus that of each pretrained model."""
+    own = _of(tested(frame, "gap", split="contrast"), LARGE)
+    others = tested(frame, "gap", "pretrained", "contrast")
+    return of_intervals([_minus(a, b) for _, a in own.iterrows() for _, b in others.iterrows()], _listed(own, others))
+
+
+def most_are_vulnerable(frame: pd.DataFrame) -> Finding:
+    """10. Share of foregrounds that some background fools, of models of whole pictures, against one half."""
+    return _above(_natural(tested(frame, "any", split="fooled")), 0.5)
+
+
+def mixed_rand_closes_the_gap(frame: pd.DataFrame) -> Finding:
+    """11. BG-gap of models of Original minus that of models of Mixed-Rand."""
+    return _difference(tested(frame, "gap", split="contrast"), "original", "mixed_rand")
+
+
+def mixed_rand_gap_is_zero(frame: pd.DataFrame) -> Finding:
+    """12. The interval of the BG-gap of models of Mixed-Rand holds zero."""
+    rows = _of(tested(frame, "gap", split="contrast"), "mixed_rand")
+    return of_cases((rows["low"] <= 0) & (rows["high"] >= 0), _listed(rows))
+
+
+def mixed_rand_costs_original(frame: pd.DataFrame) -> Finding:
+    """13. Accuracy on Original of models of Original minus that of models of Mixed-Rand."""
+    return _difference(tested(frame, "original"), "original", "mixed_rand")
+
+
+def mixed_rand_gains_mixed_rand(frame: pd.DataFrame) -> Finding:
+    """14. Accuracy on Mixed-Rand of models of Mixed-Rand minus that of models of Original."""
+    return _difference(tested(frame, "mixed_rand"), "mixed_rand", "original")
+
+
+def saliency_moves_inside(frame: pd.DataFrame) -> Finding:
+    """15. Share of saliency inside the mask of models of Mixed-Rand minus that of models of Original, for two saliencies."""
+    rows = tested(frame, split="inside")
+    cases = [case for kind in ("cam", "gradient") for case in _pairs(rows[rows["condition"] == kind], "mixed_rand", "original")]
+    return of_intervals(cases, f"mean {100 * np.mean([c[0] for c in cases]):+.1f} points" if cases else "")
+
+
+def background_is_needed(frame: pd.DataFrame) -> Finding:
+    """16. Of the pictures classified rightly: the share that is wrong before most backgrounds, against one half."""
+    return _above(_natural(tested(frame, "needed", split="categories")), 0.5)
+
+
+def progress_uses_backgrounds(frame: pd.DataFrame) -> Finding:
+    """17. Slope of accuracy on Only-BG-T over accuracy on Original, across models."""
+    return _slope(frame, lambda table: table["only_bg_t"])
+
+
+def progress_uses_foregrounds_more(frame: pd.DataFrame) -> Finding:
+    """18. Slope of accuracy on Mixed-Rand minus accuracy on Only-BG-T over accuracy on Original, across models."""
+    return _slope(frame, lambda table: table["mixed_rand"] - table["only_bg_t"])
+
+
+def progress_closes_the_gap(frame: pd.DataFrame) -> Finding:
+    """19. Slope of minus BG-gap over accuracy on Original, across models."""
+    return _slope(frame, lambda table: table["mixed_rand"] - table["mixed_same"])
+
+
+def gap_ranks_correlation(frame: pd.DataFrame) -> Finding:
+    """C1. Rank correlation of BG-gap and the correlation of background and class in training, seed by seed."""
+    rows = tested(frame, "gap", "scenes", "contrast")
+    rho = [metrics.rank_correlation(g["correlation"], g["accuracy"]) for _, g in rows.groupby("seed")]
+    return _ranks(rho)
+
+
+def gap_ranks_reliance(frame: pd.DataFrame) -> Finding:
+    """C2. Rank correlation of BG-gap and true reliance over all models of scenes."""
+    table = reliance(frame)
+    return _ranks([metrics.rank_correlation(table["reliance"], table["gap"])] if len(table) else [])
+
+
+def gap_is_reliance(frame: pd.DataFrame) -> Finding:
+    """C3. BG-gap lies within five points of true reliance, model by model."""
+    table = reliance(frame)
+    off = table["gap"] - table["reliance"]
+    text = f"gap minus reliance {100 * off.min():+.1f} to {100 * off.max():+.1f} points" if len(table) else ""
+    return of_cases(off.abs() < CLOSE, text)
+
+
+def silhouette_leaks(frame: pd.DataFrame) -> Finding:
+    """C4. A forest that sees the silhouette alone: accuracy against chance."""
+    return _above(tested(frame, "silhouette", split="control"), chance(frame))
+
+
+def errors_are_not_independent(frame: pd.DataFrame) -> Finding:
+    """C5. If errors came independently, 1 - (1 - e)^10 of the foregrounds would be fooled within ten backgrounds; fewer are."""
+    table = _natural(tested(frame, split="fooled")).pivot_table(index=["model", "seed"], columns="condition", values="accuracy")
+    if not {"1", "10"} <= set(table):
+        return undecided("no runs for it yet")
+    expected = 1 - (1 - table["1"]) ** 10
+    return of_cases(table["10"] < expected, f"{100 * table['10'].mean():.1f}% fooled, {100 * expected.mean():.1f}% expected")
+
+
+def mixed_rand_is_less_vulnerable(frame: pd.DataFrame) -> Finding:
+    """C6. Share of vulnerable foregrounds of models of Original minus that of models of Mixed-Rand."""
+    return _difference(tested(frame, "any", split="fooled"), "original", "mixed_rand")
+
+
+def rectangle_fails(frame: pd.DataFrame) -> Finding:
+    """C7. The paper's rectangle leaves more empty masks than the ellipse, on the same pictures at their own size."""
+    table = tested(frame, split="masks").pivot_table(index="key", columns="condition", values="empty")
+    if not {"rectangle", "ellipse"} <= set(table):
+        return undecided("no runs for it yet")
+    text = ", ".join(f"{name} {100 * value:.0f}% empty" for name, value in table.mean().items())
+    return of_cases(table["rectangle"] > table["ellipse"], text)
+
+
+def chance(frame: pd.DataFrame) -> float:
+    """One over the number of classes: nine, or in scenes ten."""
+    return 1 / frame.attrs.get("classes", 9)
+
+
+def reliance(frame: pd.DataFrame) -> pd.DataFrame:
+    """For each model of scenes: correlation in training, BG-gap, and true reliance, the accuracy that is lost when the same
+    objects are drawn on random backgrounds instead of their class's own.
+    """
+    keys = ["key", "correlation", "seed"]
+    truth = tested(frame, part="scenes", split="truth").pivot_table(index=keys, columns="condition", values="accuracy")
+    if not {"rendered_home", "rendered_random"} <= set(truth):
+        return pd.DataFrame(columns=["correlation", "seed", "gap", "reliance"])
+    gap = tested(frame, "gap", "scenes", "contrast").set_index(keys)["accuracy"]
+    table = pd.DataFrame({"gap": gap, "reliance": truth["rendered_home"] - truth["rendered_random"]})
+    return table.dropna().reset_index().drop(columns="key")
+
+
+def models(frame: pd.DataFrame) -> pd.DataFrame:
+    """The models of whole pictures that chapter 7 compares: a row each, a column a variant."""
+    own = _natural(frame[(frame["part"].isin(["sets", "family"])) & (frame["split"] == "test")])
+    return own.pivot_table(index=["part", "model", "seed"], columns="condition", values="accuracy", sort=False).dropna()
+
+
+def slope(x: pd.Series, y: pd.Series) -> tuple[float, float, float]:
+    """Least-squares slope with its 95% interval; NaN for fewer than four models."""
+    if len(x) < 4 or np.ptp(x) == 0:
+        return (float("nan"),) * 3
+    fit = stats.linregress(x, y)
+    half = stats.t.ppf(0.975, len(x) - 2) * fit.stderr
+    return float(fit.slope), float(fit.slope - half), float(fit.slope + half)
+
+
+def _slope(frame: pd.DataFrame, of: Callable[[pd.DataFrame], pd.Series]) -> Finding:
+    table = models(frame)
+    if not len(table):
+        return undecided("no runs for it yet")
+    found = slope(table["original"], of(table))
+    return of_intervals([found], f"slope {found[0]:+.2f} [{found[1]:+.2f}, {found[2]:+.2f}] over {len(table)} models")
+
+
+def _natural(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["training_set"].isin(NATURAL)]
+
+
+def _of(rows: pd.DataFrame, training_set: str) -> pd.DataFrame:
+    return rows[rows["training_set"] == training_set]
+
+
+def _above(rows: pd.DataFrame, threshold: float) -> Finding:
+    cases = rows[["accuracy", "low", "high"]] - threshold
+    return of_intervals(cases.itertuples(index=False, name=None), _listed(rows))
+
+
+def _difference(rows: pd.DataFrame, more: str, less: str) -> Finding:
+    cases = _pairs(rows, more, less)
+    return of_intervals(cases, ", ".join(f"{100 * d:+.1f}" for d, _, _ in cases) + " points" if cases else "")
+
+
+def _pairs(rows: pd.DataFrame, more: str, less: str) -> list[tuple[float, float, float]]:
+    """Differences between two training sets, seed by seed."""
+    a, b = (_of(rows, name).set_index("seed") for name in (more, less))
+    return [_minus(a.loc[seed], b.loc[seed]) for seed in a.index.intersection(b.index)]
+
+
+def _minus(a: pd.Series, b: pd.Series) -> tuple[float, float, float]:
+    """Difference of two means with the interval of independent samples: on the same pictures it is rather too wide."""
+    half = float(np.hypot(a["high"] - a["low"], b["high"] - b["low"]) / 2)
+    value = float(a["accuracy"] - b["accuracy"])
+    return value, value - half, value + half
+
+
+def _ranks(rho: list[float]) -> Finding:
+    rho = [r for r in rho if np.isfinite(r)]
+    return of_cases([r >= 0.9 for r in rho], ", ".join(f"rho {r:.2f}" for r in rho))
+
+
+def _listed(*tables: pd.DataFrame) -> str:
+    """'Only-BG-T 31.2, 30.8' in percent, one value a seed, for evidence."""
+    parts = []
+    for table in tables:
+        for model, rows in table.groupby("model", sort=False):
+            parts.append(f"{model} {', '.join(f'{100 * v:.1f}' for v in rows['accuracy'])}")
+    return "; ".join(parts)
+
+
+SUMMARY, README, APPENDIX, BOOK = "summary", "the authors' README", "appendix, as quoted by others", "this book"
+CLAIMS = (
+    Claim("1", "Trained on backgrounds alone, models classify Original far better than chance.",
+          SUMMARY, "over 40%, chance 11.1%", background_classifies_original),
+    Claim("2", "They classify backgrounds of their own kind better than chance.", APPENDIX, "50 to 71%",
+          background_classifies_background),
+    Claim("3", "A hole in the shape of the object says more than a hole in the shape of its box.", APPENDIX,
+          "No-FG about 13 points above Only-BG-B", silhouette_helps),
+    Claim("4", "Of models trained and tested on one kind of background: No-FG leads, then Only-BG-B, then Only-BG-T.",
+          APPENDIX, "70.9, 54.3, 50.3", order_of_backgrounds),
+    Claim("5", "Size and position of the box alone tell more than chance.", APPENDIX, "about 23%", box_leaks),
+    Claim("6", "Cutting out and pasting costs accuracy even when the new background is of the same class.", README,
+          "96.4 to 89.8 (IN-9L)", cutting_costs),
+    Claim("7", "Models of whole pictures have a BG-gap above zero.", README, "14.2 (IN-9L), 5.8 to 10.2 (ImageNet)",
+          gap_is_positive),
+    Claim("8", "A background that is always of another class is harder than a random one.", BOOK, "not compared",
+          next_is_harder, own=True),
+    Claim("9", "Models of all of ImageNet have a smaller gap than models of the nine classes.", README,
+          "5.8 to 10.2 against 14.2", pretrained_gap_is_smaller),
+    Claim("10", "For most foregrounds there is a background that fools the model.", SUMMARY, "87.5%", most_are_vulnerable),
+    Claim("11", "Training on Mixed-Rand makes the gap smaller.", README, "0.2 against 14.2", mixed_rand_closes_the_gap),
+    Claim("12", "Trained on Mixed-Rand, no gap is left.", README, "0.2", mixed_rand_gap_is_zero),
+    Claim("13", "Training on Mixed-Rand costs accuracy on Original.", README,
+          "73.3 against 96.4 (IN-9L, four times the pictures)", mixed_rand_costs_original),
+    Claim("14", "Training on Mixed-Rand gains accuracy on Mixed-Rand, with equally many pictures.", BOOK, "not compared",
+          mixed_rand_gains_mixed_rand, own=True),
+    Claim("15", "Trained on Mixed-Rand, saliency lies more on the foreground.", SUMMARY, "pictures", saliency_moves_inside),
+    Claim("16", "For most pictures that are classified rightly, the background is necessary.", SUMMARY, "for most images",
+          background_is_needed),
+    Claim("17", "Better models are also better at backgrounds alone.", SUMMARY, "accuracy increases",
+          progress_uses_backgrounds),
+    Claim("18", "Better models gain more from foregrounds than from backgrounds.", SUMMARY, "increases more rapidly",
+          progress_uses_foregrounds_more),
+    Claim("19", "Better models have a smaller gap.", README, "10.2, 7.3, 5.8 from VGG16-BN to ResNet-152",
+          progress_closes_the_gap),
+    Claim("C1", "BG-gap ranks models of scenes by the correlation of background and class they were trained with.",
+          BOOK, "not measured", gap_ranks_correlation, own=True),
+    Claim("C2", "BG-gap ranks models of scenes by their true reliance on backgrounds.", BOOK, "not measured",
+          gap_ranks_reliance, own=True),
+    Claim("C3", "BG-gap equals true reliance within five points.", BOOK, "not measured", gap_is_reliance, own=True),
+    Claim("C4", "A silhouette alone tells more than chance.", BOOK, "not measured", silhouette_leaks, own=True),
+    Claim("C5", "Fewer foregrounds fall within ten backgrounds than independent errors would fell.", BOOK, "not measured",
+          errors_are_not_independent, own=True),
+    Claim("C6", "Trained on Mixed-Rand, fewer foregrounds are vulnerable.", BOOK, "not measured",
+          mixed_rand_is_less_vulnerable, own=True),
+    Claim("C7", "At 64 pixels the paper's rectangle leaves more empty masks than the ellipse.", BOOK, "not measured",
+          rectangle_fails, own=True),
+)  # fmt: skip
