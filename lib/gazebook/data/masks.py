@@ -1,9 +1,9 @@
 """Foreground masks from bounding boxes by GrabCut (Rother et al. 2004), as in paper 2, appendix A, and one way that works at
 64 pixels.
 
-GrabCut's smoothness term is not scaled with resolution: around few pixels a cut is too expensive, and the paper's
-procedure (the box as a rectangle) gives an empty mask for most pictures of 64 pixels. A sure-foreground ellipse in the middle of the
-box prevents that.
+GrabCut's smoothness term is not scaled with resolution: around few pixels a cut is too expensive, and the paper's procedure
+(the box as a rectangle) gives an empty mask for many pictures of 64 pixels. A sure-foreground ellipse in the middle of
+the box prevents that.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from tqdm import tqdm
 from gazebook.errors import GazebookError
 from gazebook.machine import usable_cores
 
-# ellipse: GrabCut with a sure-foreground ellipse; rectangle: the paper's, from the box alone; rectangle4: the same on the picture
-# enlarged four times, about the resolution of the paper
+# ellipse: GrabCut with a sure-foreground ellipse; rectangle: the paper's, from the box alone; rectangle4: the same on the
+# picture enlarged four times, about the resolution of the paper
 PROCEDURES = ("ellipse", "rectangle", "rectangle4")
 ITERATIONS = 5  # the authors' generator
 ELLIPSE = 0.4  # the ellipse's axes, as a share of the box's sides

@@ -134,8 +134,8 @@ def _build(file: Path, root: str | Path | None, procedure: str, test_images: int
     if balanced < 1:
         name = CLASS_NAMES[min(chosen, key=lambda label: len(chosen[label]))]
         raise GazebookError(
-            f"Tiny ImageNet gives {balanced + test_images} usable pictures of {name}, no more than the {test_images} to be tested "
-            "on; complete it, or give a smaller test_images"
+            f"Tiny ImageNet gives {balanced + test_images} usable pictures of {name}, no more than the {test_images} to be "
+            "tested on; complete it, or give a smaller test_images"
         )
     test = np.concatenate([own[:test_images] for own in chosen.values()])
     train = np.concatenate([own[test_images : test_images + balanced] for own in chosen.values()])

@@ -16,8 +16,8 @@ def grad_cam(model: nn.Module, images: torch.Tensor, classes: torch.Tensor, laye
     """Grad-CAM (Selvaraju et al. 2017) for one class an image: float [N, 3, H, W], int64 [N] -> float32 [N, H, W] in [0, 1].
 
     ReLU(sum_k alpha_k f_k) with alpha_k the mean gradient of the class's logit over feature map f_k of `layer` (default:
-    the model's `trunk`), resized bilinearly, then min-max scaled for each image (a constant map becomes 0). The model runs as in
-    evaluation; its BatchNorm statistics, its mode and all `.grad` stay as they were.
+    the model's `trunk`), resized bilinearly, then min-max scaled for each image (a constant map becomes 0). The model runs
+    as in evaluation; its BatchNorm statistics, its mode and all `.grad` stay as they were.
     """
     layer = getattr(model, "trunk", None) if layer is None else layer
     if layer is None:

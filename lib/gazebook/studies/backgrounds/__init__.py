@@ -23,6 +23,6 @@ from gazebook.studies.backgrounds.tidy import results
 TITLE = "Noise or Signal: the role of image backgrounds"
 
 __all__ = [
-    "AXES", "CLAIMS", "LARGE", "TITLE", "TRAINING_SETS", "axes", "checkpoints", "evaluate", "family", "grid", "parts", "pretrained",
-    "reference", "released", "results", "scenes", "sets", "trained_on",
+    "AXES", "CLAIMS", "LARGE", "TITLE", "TRAINING_SETS", "axes", "checkpoints", "evaluate", "family", "grid", "parts",
+    "pretrained", "reference", "released", "results", "scenes", "sets", "trained_on",
 ]  # fmt: skip

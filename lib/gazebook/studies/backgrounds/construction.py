@@ -29,7 +29,7 @@ def rows(train: ImageSet, test: ImageSet, count: int) -> tuple[list[dict], dict[
 
 
 def _procedures(images: ImageSet) -> tuple[list[dict], np.ndarray]:
-    """Each procedure from scratch on the pictures of a set: the share that comes out empty, areas, agreement with the set's masks.
+    """Each procedure from scratch on the pictures of a set: the share of empty masks, areas, agreement with the set's masks.
 
     The pictures are those of the test set, chosen because the set's own procedure works on them; how often it fails is in the
     rows of split "build".

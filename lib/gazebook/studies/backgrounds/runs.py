@@ -23,8 +23,8 @@ VARIED = {"study", "variant", "seed", "evaluation", "head"}
 class Axes:
     """A profile of paper 2: the fields that all runs share, and the axes of its grid.
 
-    `large` are the fields of the ninth training set. `evaluation` holds for all of the nine, with `reference_evaluation` added for
-    the first seed's model of Original. `correlations` are those of background and class in the scenes on which BG-gap is
+    `large` are the fields of the ninth training set. `evaluation` holds for all of the nine, with `reference_evaluation`
+    added for the first seed's model of Original. `correlations` are those of background and class in the scenes on which BG-gap is
     put to the test, with fields and evaluation of their own. `family` are changes of the model of Original, by name, for the
     chapter on progress. `pretrained` are names of ImageNet classifiers that are measured as they are.
     """

@@ -1,4 +1,4 @@
-"""What a BG-gap should say, where the truth is known: scenes drawn again on another background, and an oracle of known reliance."""
+"""What a BG-gap should say where the truth is known: scenes drawn again on other backgrounds, an oracle of known reliance."""
 
 from __future__ import annotations
 
