@@ -77,6 +77,30 @@ def dots(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], **l
     return _panels(draw, data, hue, order, **layout)
 
 
+def intervals(
+    data: pd.DataFrame, label: str, hue: str, order: Sequence[str], *, labels: Mapping[str, str], xlabel: str,
+    line: tuple[float, str] | None = None,
+) -> Figure:  # fmt: skip
+    """A dot with its interval (columns accuracy, low, high) for each row: one line a `label`, one colour and marker for each of
+    `order`; `line` is a value to compare with, and its name.
+    """
+    names = list(dict.fromkeys(data[label]))
+    fig, ax = plt.subplots(figsize=(8, 1.2 + 0.42 * len(names)))
+    there = [name for name in order if (data[hue] == name).any()]
+    for k, (name, marker) in enumerate(zip(there, MARKERS, strict=False)):
+        rows = data[data[hue] == name]
+        place = np.array([names.index(v) for v in rows[label]]) + (k - (len(there) - 1) / 2) * 0.6 / len(there)
+        spread = np.abs(rows[["low", "high"]].to_numpy(float).T - rows["accuracy"].to_numpy(float))
+        style = {"color": palette(order)[name], "marker": marker, "linestyle": "none", "capsize": 3, "markersize": 6}
+        ax.errorbar(rows["accuracy"], place, xerr=spread, label=labels[name], **style)
+    if line:
+        ax.axvline(line[0], color="0.3", linestyle="--", linewidth=1, label=line[1])
+    ax.set(xlabel=xlabel, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    fig.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=4, fontsize=9)
+    fig.tight_layout()
+    return fig
+
+
 def paths(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], *, along: str, **layout) -> Figure:
     """Rows of one hue joined in the order of `along`, with an arrow head at the end. `layout`: see `_panels`."""
 

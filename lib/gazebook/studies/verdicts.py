@@ -78,7 +78,7 @@ def of_intervals(values: Iterable[tuple[float, float, float]], evidence: str = "
     if not values:
         return undecided("no runs for it yet")
     above, below = sum(low > 0 for _, low, _ in values), sum(high < 0 for _, _, high in values)
-    text = f"{above} of {len(values)} intervals above zero, {below} below" + (f"; {evidence}" if evidence else "")
+    text = f"{above} of {len(values)} intervals on its side, {below} on the other" + (f"; {evidence}" if evidence else "")
     if above == len(values):
         return Finding(Verdict.HOLDS, text)
     if above:

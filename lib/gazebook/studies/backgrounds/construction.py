@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.ensemble import RandomForestClassifier
 
 from gazebook import data
 from gazebook.data.image_set import ImageSet
@@ -54,6 +53,8 @@ def _procedures(images: ImageSet) -> tuple[list[dict], np.ndarray]:
 
 def _controls(train: ImageSet, test: ImageSet) -> list[dict]:
     """Accuracy of a forest that sees the box's geometry alone, and of one that sees the silhouette alone."""
+    from sklearn.ensemble import RandomForestClassifier  # takes seconds, and few who import this module need it
+
     side = train.images.shape[-1]
     features = {"box geometry": lambda s: _geometry(s.boxes.numpy() / side), "silhouette": _silhouette}
     found = []

@@ -24,9 +24,9 @@ class Axes:
     """A profile of paper 2: the fields that all runs share, and the axes of its grid.
 
     `large` are the fields of the ninth training set. `evaluation` holds for all of the nine, with `reference_evaluation`
-    added for the first seed's model of Original. `correlations` are those of background and class in the scenes on which BG-gap is
-    put to the test, with fields and evaluation of their own. `family` are changes of the model of Original, by name, for the
-    chapter on progress. `pretrained` are names of ImageNet classifiers that are measured as they are.
+    added for the first seed's model of Original. `correlations` are those of background and class in the scenes on which
+    BG-gap is put to the test, with fields and evaluation of their own. `family` are changes of the model of Original, by
+    name, for the chapter on progress. `pretrained` are names of ImageNet classifiers that are measured as they are.
     """
 
     fields: dict[str, Any]
@@ -142,7 +142,7 @@ def axes(
         )
     own = AXES[profile]
     own_large = {k: v for k, v in own.large.items() if k not in changes}
-    scene_changes = {k: v for k, v in changes.items() if k not in ("data", "data_options")}
+    scene_changes = {k: v for k, v in changes.items() if k != "data" and (k != "data_options" or "data" not in changes)}
     return replace(
         own,
         fields=own.fields | changes,
@@ -177,16 +177,13 @@ def sets(axes: Axes, seeds: Sequence[int] = ()) -> list[Run]:
 
 def scenes(axes: Axes, seeds: Sequence[int] = ()) -> list[Run]:
     """Models of scenes in which background and class go together with a known correlation."""
-    return [
-        Run(
-            study="backgrounds",
-            seed=seed,
-            evaluation=axes.scene_evaluation,
-            **(axes.scene_fields | {"data_options": {"background_correlation": rho}}),
-        )
-        for seed in seeds or axes.seeds
-        for rho in axes.correlations
-    ]
+    runs = []
+    for seed in seeds or axes.seeds:
+        for rho in axes.correlations:
+            options = axes.scene_fields.get("data_options", {}) | {"background_correlation": rho}
+            fields = axes.scene_fields | {"data_options": options, "evaluation": axes.scene_evaluation}
+            runs.append(Run(study="backgrounds", seed=seed, **fields))
+    return runs
 
 
 def family(axes: Axes) -> dict[str, Run]:
