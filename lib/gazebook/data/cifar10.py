@@ -6,18 +6,16 @@ torchvision's layout; downloaded through torchvision otherwise.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from PIL import Image
 from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
-from gazebook.data.sources import search_folders, staging
+from gazebook.data.sources import decode, search_folders, staging
 from gazebook.errors import GazebookError
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -63,7 +61,7 @@ def _read_parquet(split: str, files: list[Path]) -> ImageSet:
         labels += table["label"].to_pylist()
     images = np.empty((len(encoded), 32, 32, 3), np.uint8)
     for i, data in enumerate(tqdm(encoded, f"decoding cifar10 {split}", unit=" images", delay=2, leave=False)):
-        images[i] = _decode(data, files)
+        images[i] = decode(data, f"an image in {files[0].parent}", "fetch the files again", (32, 32))
     lossy = encoded[0][:2] == JPEG_MAGIC
     source = ("CIFAR-10 (JPEG)" if lossy else "CIFAR-10") + ", Parquet: " + ", ".join(f.name for f in files)
     return _image_set(split, images, labels, source)
@@ -89,17 +87,6 @@ def _check_layout(file: Path, table: pa.Table) -> None:
         )
     if not len(table) or not set(table["label"].unique().to_pylist()) <= set(range(len(CLASS_NAMES))):
         raise GazebookError(f"{file} is empty or has labels outside 0 to 9; fetch it again")
-
-
-def _decode(data: bytes, files: list[Path]) -> np.ndarray:
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except Exception as error:
-        raise GazebookError(f"{files[0].parent} holds an image that does not decode; fetch the files again") from error
-    if pixels.shape != (32, 32, 3):
-        raise GazebookError(f"{files[0].parent} holds an image of shape {pixels.shape}; CIFAR-10 has 32 x 32 pixels")
-    return pixels
 
 
 def _read_torchvision(split: str, folder: Path) -> ImageSet:

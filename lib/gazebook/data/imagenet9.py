@@ -13,13 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from tqdm import tqdm
 
 from gazebook.data.composite import VARIANTS
 from gazebook.data.image_set import ImageSet
-from gazebook.data.sources import search_folders, staging
+from gazebook.data.sources import decode, search_folders, staging
 from gazebook.data.superclasses import NAMES, SUPERCLASSES
 from gazebook.errors import GazebookError
 
@@ -44,8 +43,8 @@ def load(split: str, root: str | Path | None = None, *, variant: str = "original
     files = _files(top / variant / "val", ".JPEG")
     images, size = [], None
     for file, _ in tqdm(files, f"reading imagenet9 {variant}", unit=" images", delay=2, leave=False):
-        images.append(_decode(file, size))
-        size = images[-1].shape
+        images.append(decode(file, f"{file}", f"unpack {ARCHIVE} again", size))
+        size = images[-1].shape[:2]
     return ImageSet(
         "imagenet9",
         split,
@@ -125,29 +124,16 @@ def _files(folder: Path, suffix: str) -> list[tuple[Path, int]]:
     return found
 
 
-def _decode(file: Path, size: tuple | None) -> np.ndarray:
-    try:
-        with Image.open(file) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise GazebookError(f"{file} does not decode; unpack {ARCHIVE} again") from error
-    if size is not None and pixels.shape != size:
-        raise GazebookError(
-            f"{file} has {pixels.shape[1]} x {pixels.shape[0]} pixels, others {size[1]} x {size[0]}; unpack it again"
-        )
-    return pixels
-
-
 def _masks(top: Path, files: list[tuple[Path, int]], size: tuple) -> Tensor:
     """The foreground arrays of the pictures, bool [N, H, W]."""
-    out = np.empty((len(files), *size[:2]), bool)
+    out = np.empty((len(files), *size), bool)
     for i, (file, _) in enumerate(files):
         array = top / "fg_mask" / "val" / file.parent.name / f"{file.stem}.npy"
         try:
             found = np.load(array, allow_pickle=False).squeeze()
         except (OSError, ValueError, EOFError) as error:
             raise GazebookError(f"the mask {array} is missing or damaged; unpack {ARCHIVE} again") from error
-        if found.shape != size[:2]:
-            raise GazebookError(f"the mask {array} has shape {found.shape}, its picture {size[:2]}; unpack {ARCHIVE} again")
+        if found.shape != size:
+            raise GazebookError(f"the mask {array} has shape {found.shape}, its picture {size}; unpack {ARCHIVE} again")
         out[i] = found > 0
     return torch.from_numpy(out)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import platformdirs
+from PIL import Image, UnidentifiedImageError
 
 from gazebook.errors import GazebookError
 
@@ -27,6 +30,22 @@ def search_folders(name: str, root: str | Path | None = None) -> list[Path]:
         return [root / name, root]
     places = [Path(os.environ["GAZEBOOK_DATA"]) / name] if os.environ.get("GAZEBOOK_DATA") else []
     return [*places, cache_folder() / "data" / name]
+
+
+def decode(picture: bytes | Path, name: str, remedy: str, size: tuple[int, int] | None = None) -> np.ndarray:
+    """An encoded picture as uint8 [H, W, 3]; `size` is the height and width that it must have.
+
+    Raises GazebookError that says `name` and `remedy`.
+    """
+    try:
+        with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise GazebookError(f"{name} does not decode; {remedy}") from error
+    if size is not None and pixels.shape[:2] != size:
+        found, wanted = (f"{s[1]} x {s[0]}" for s in (pixels.shape, size))
+        raise GazebookError(f"{name} has {found} pixels, not {wanted}; {remedy}")
+    return pixels
 
 
 @contextmanager

@@ -6,7 +6,6 @@ The official test pictures have no labels, so `test` is the validation split.
 
 from __future__ import annotations
 
-import io
 import lzma
 import re
 import tarfile
@@ -18,11 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
-from gazebook.data.sources import search_folders, staging
+from gazebook.data.sources import decode, search_folders, staging
 from gazebook.errors import GazebookError
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -123,7 +121,7 @@ def _read(place: Path, split: str, wnids: set[str] | None) -> _Found:
     for name in sorted(encoded, key=_natural):
         wnid, box = notes.get(name, (None, None))
         if wnid is not None and (wnids is None or wnid in wnids):
-            found.images.append(_decode(encoded[name], f"{place}: {name}"))
+            found.images.append(decode(encoded[name], f"{name} in {place}", "fetch it again", (SIZE, SIZE)))
             found.labels.append(wnid)
             found.boxes.append(box)
             found.ids.append(f"{top}/{wnid}/{name.removesuffix('.JPEG')}")
@@ -173,17 +171,6 @@ def _notes(name: str, table: str) -> dict[str, tuple[str, tuple[int, int, int, i
         x0, y0, x1, y1 = map(int, words[-4:])
         found[words[0]] = (wnid, (x0, y0, min(x1 + 1, SIZE), min(y1 + 1, SIZE)))
     return found
-
-
-def _decode(data: bytes, name: str) -> np.ndarray:
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise GazebookError(f"{name} does not decode; fetch the files again") from error
-    if pixels.shape != (SIZE, SIZE, 3):
-        raise GazebookError(f"{name} has shape {pixels.shape}; Tiny ImageNet has {SIZE} x {SIZE} pixels")
-    return pixels
 
 
 def _natural(name: str) -> tuple[str, int]:
