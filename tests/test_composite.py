@@ -71,9 +71,7 @@ def test_the_tile_is_the_wider_strip_of_the_better_orientation_repeated_from_the
     assert found[0].tolist() == [5, 6, 7, 5, 6, 5, 6, 7]
 
 
-@pytest.mark.parametrize(
-    ("box", "same"), [([-3, -2, 3, 3], [0, 0, 3, 3]), ([5, 6, 12, 9], [5, 6, 8, 8]), ([3, 3, 3, 6], None)]
-)
+@pytest.mark.parametrize(("box", "same"), [([-3, -2, 3, 3], [0, 0, 3, 3]), ([5, 6, 12, 9], [5, 6, 8, 8]), ([3, 3, 3, 6], None)])
 def test_boxes_that_leave_the_picture_are_clipped_and_empty_ones_change_nothing(six, box, same):
     found = composite.tiled(six.images[:1], torch.tensor([box]))
     expected = composite.tiled(six.images[:1], torch.tensor([same])) if same else six.images[:1]

@@ -15,7 +15,7 @@ from packaging.version import Version
 import gazebook
 from gazebook import book
 from gazebook.ledger import SUFFIX, Ledger
-from gazebook.studies import grid, scribe
+from gazebook.studies import STUDIES, grid
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -94,13 +94,14 @@ def test_every_notebook_is_a_chapter_and_every_chapter_a_notebook():
 def test_published_results_are_tracked_and_whole():
     """What `make published` shows must be in the repository, and readable by this version."""
     published = Ledger(ROOT / "book" / "results")
-    runs = [run for profile in ("cpu", "paper") for run in grid("scribe", profile)]
+    runs = [run for name in STUDIES for profile in ("cpu", "paper") for run in grid(name, profile)]
     found = list(published.records(runs))
     assert len(found) == len(published.keys()) > 0
     assert all(record.rows and record.provenance["commit"] for record in found)
     listed = subprocess.run(["git", "ls-files", "book/results"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode == 0:
-        weights = {f"{run.training.key}.safetensors" for p in ("cpu", "paper") for run in scribe.checkpoints(scribe.AXES[p])}
+        kept = [run for s in STUDIES.values() for p in ("cpu", "paper") for run in s.checkpoints(s.AXES[p])]
+        weights = {f"{run.training.key}.safetensors" for run in kept}
         names = {Path(name).name for name in listed.stdout.split()}
         records = {name for name in names if name.endswith(SUFFIX)}
         assert len(records) == len(found) and names - records <= weights

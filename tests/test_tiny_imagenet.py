@@ -150,7 +150,9 @@ def test_splits_are_balanced_and_share_no_picture(nine):
 
 def test_labels_are_the_official_superclasses(nine):
     train, _ = both()
-    assert all(superclass_of_wnid()[i.split("/")[1]] == label for i, label in zip(train.ids, train.labels.tolist(), strict=True))
+    assert all(
+        superclass_of_wnid()[i.split("/")[1]] == label for i, label in zip(train.ids, train.labels.tolist(), strict=True)
+    )
 
 
 def test_doubles_and_large_boxes_are_dropped_and_counted(nine):

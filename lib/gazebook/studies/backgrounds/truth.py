@@ -38,14 +38,14 @@ def rendered_rows(predict: Predict, run_options: dict, test: ImageSet, draws: in
 
 
 def oracle_gap(images: ImageSet, reliance: float, seed: int = 0) -> float:
-    """BG-gap of an oracle that names the background's class with probability `reliance` and else the object's; needs no
-    pictures. Its expectation is reliance * (1 - 1 / C).
+    """BG-gap of an oracle that names the background's class for a share `reliance` of the objects, drawn at random, and the
+    object's for the others. Its expectation is reliance * (1 - 1 / C).
     """
-    uniform = np.random.default_rng([seed, 2]).random(len(images))
+    place = np.random.default_rng([seed, 2]).permutation(len(images)) / len(images)
     accuracy = {}
     for name in ("mixed_same", "mixed_rand"):
         behind = images.labels[composite.partners(images.labels, name, images.num_classes, seed)].numpy()
-        answer = np.where(uniform < reliance, behind, images.labels.numpy())
+        answer = np.where(place < reliance, behind, images.labels.numpy())
         accuracy[name] = float((answer == images.labels.numpy()).mean())
     return metrics.background_gap(accuracy["mixed_same"], accuracy["mixed_rand"])
 
