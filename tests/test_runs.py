@@ -26,6 +26,7 @@ def test_every_field_changes_the_key():
     base = Run(study="scribe")
     other = {
         "study": "x", "data": "cifar10", "data_options": {"size": 64}, "train_images": 5, "test_images": 5, "fraction": 0.5,
+        "variant": "no_fg",
         "augmentation": "crop", "trunk": "resnet18", "trunk_options": {"stem": "plain"}, "head": "softmax",
         "head_options": {"r": 5.0}, "epochs": 3, "batch_size": 32, "lr": 0.1, "momentum": 0.0, "weight_decay": 0.0,
         "milestones": (0.5,), "gamma": 0.5, "precision": "fp32", "evaluation": {"direct": 5}, "seed": 1,
@@ -59,6 +60,7 @@ def test_round_trip_through_json():
         {"updates": 5},
         {"batch_size": 0},
         {"epochs": 1.5},
+        {"epochs": None, "updates": -1},
         {"precision": "fp8"},
     ],
 )
