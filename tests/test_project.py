@@ -34,7 +34,8 @@ def locked() -> dict[str, set[Version]]:
 
 def test_the_lock_pins_every_requirement_within_its_bounds():
     pins = locked()
-    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]:
+    extras = [text for extra in PROJECT["optional-dependencies"].values() for text in extra]
+    for text in PROJECT["dependencies"] + extras:
         requirement = Requirement(text)
         versions = pins[canonicalize_name(requirement.name)]
         assert all(requirement.specifier.contains(v, prereleases=True) for v in versions), text
