@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from gazebook.errors import GazebookError
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, remedy: str = "free some disk space and run again") -> Iterator[Path]:
     """A temporary path beside `target` that takes its place on success and vanishes on any error.
 
-    Raises GazebookError when the disk is full or read-only.
+    Its content is on the disk before it is renamed. Raises GazebookError with the remedy when it cannot be written.
     """
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(partial, target)
-    except OSError as error:
-        raise GazebookError(f"cannot write {target} ({error}); free some disk space, or choose another folder") from error
+    except (OSError, SafetensorError) as error:
+        raise GazebookError(f"cannot write {target} ({error}); {remedy}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

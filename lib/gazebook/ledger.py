@@ -12,7 +12,6 @@ import io
 import json
 import os
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -23,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from gazebook.errors import GazebookError
+from gazebook.files import replacing
 from gazebook.runs import Run
 
 SUFFIX = ".run.zip"
@@ -82,23 +82,8 @@ class Ledger:
     def write(self, record: Record) -> Path:
         """Store a record atomically and return its file. Raises GazebookError when the disk is full or read-only."""
         target = self.folder / f"{record.run.key}{SUFFIX}"
-        partial = None
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".partial-", delete=False) as file:
-                partial = Path(file.name)
-                file.write(_encode(record))
-                file.flush()
-                os.fsync(file.fileno())
-            partial.chmod(0o644)
-            os.replace(partial, target)
-        except OSError as error:
-            raise GazebookError(
-                f"cannot write record {target} ({error.strerror}); free disk space or set GAZEBOOK_RESULTS to another folder"
-            ) from error
-        finally:
-            if partial is not None:
-                partial.unlink(missing_ok=True)
+        with replacing(target, "free disk space or set GAZEBOOK_RESULTS to another folder") as partial:
+            partial.write_bytes(_encode(record))
         return target
 
     def merge(self, other: Ledger, runs: Iterable[Run] | None = None) -> int:
@@ -118,15 +103,8 @@ class Ledger:
         pairs = [(other.weights_file(run), self.folder / "weights" / f"{run.training.key}.safetensors") for run in runs]
         new = [(source, target) for source, target in pairs if source.exists() and not target.exists()]
         for source, target in new:
-            partial = target.with_suffix(f".{os.getpid()}.partial")
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as partial:
                 shutil.copyfile(source, partial)
-                os.replace(partial, target)
-            except OSError as error:
-                raise GazebookError(f"cannot write {target} ({error.strerror}); free some disk space and run again") from error
-            finally:
-                partial.unlink(missing_ok=True)
         return len(new)
 
     def records(self, runs: Iterable[Run]) -> Iterator[Record]:

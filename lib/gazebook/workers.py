@@ -165,8 +165,8 @@ def _tidy(ledger: Ledger, runs: list[Run]) -> None:
     for log in ledger.work.glob(f"worker-{os.getpid()}-*.log"):
         if not log.stat().st_size:
             log.unlink()
-    weights = (ledger.folder / "weights").glob("*.partial")
-    for partial in (*ledger.work.glob("*.partial"), *ledger.folder.glob(".partial-*"), *weights):
+    folders = (ledger.work, ledger.folder, ledger.folder / "weights")
+    for partial in (file for folder in folders for file in folder.glob(".*.partial")):
         if time.time() - partial.stat().st_mtime > STALE_SECONDS:
             partial.unlink(missing_ok=True)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -21,8 +19,8 @@ from gazebook import plots
 from gazebook.audit.measure import METRICS, interval_text
 from gazebook.audit.models import Audited
 from gazebook.audit.pictures import Pictures
-from gazebook.errors import GazebookError
 from gazebook.explain import segmentation_mask
+from gazebook.files import replacing
 from gazebook.train import to_float
 
 SHOWN = 8  # pictures in the figure of masks
@@ -80,15 +78,8 @@ def write_html(
         pictures=pictures,
         version=gazebook.__version__,
     )
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file, "give another --html") as partial:
         partial.write_text(page, encoding="utf-8")
-        os.replace(partial, file)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise GazebookError(f"cannot write {file} ({error.strerror}); give another --html") from error
     return file
 
 

@@ -7,11 +7,10 @@ pixels, so it matters how a picture of 32 pixels gets there: see PROTOCOLS.
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -27,6 +26,7 @@ from tqdm import tqdm
 from gazebook.data.image_set import ImageSet
 from gazebook.data.sources import cache_folder
 from gazebook.errors import BudgetSpentError, GazebookError
+from gazebook.files import replacing
 from gazebook.machine import usable_cores
 
 # in the order of the paper's figure 3
@@ -196,16 +196,8 @@ _kept: list[np.ndarray] = []  # in a pool's process: the pictures, sent once ins
 
 
 def _write(file: Path, images: torch.Tensor) -> None:
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as partial:
         save_file({"images": images}, partial, metadata={"sha256": _sha256(images)})
-        os.replace(partial, file)
-    except (OSError, SafetensorError) as error:
-        raise GazebookError(f"cannot write {file} ({error}); free some disk space and run again") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 @cache  # one model after another sees the same pictures

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gazebook.errors import GazebookError
+from gazebook.files import replacing
 
 
 def save(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, history: list[dict], **metadata: str) -> None:
@@ -21,15 +21,8 @@ def save(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, 
         for i, p in enumerate(model.parameters()):
             if (momentum := optimizer.state[p].get("momentum_buffer")) is not None:
                 tensors[f"momentum.{i}"] = momentum.contiguous()
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as partial:
         save_file(tensors, partial, metadata={"history": json.dumps(history), **metadata})
-        os.replace(partial, file)
-    except (OSError, SafetensorError) as error:
-        raise GazebookError(f"cannot write the checkpoint {file} ({error}); free some disk space and run again") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_history(file: Path) -> list[dict]:
