@@ -110,8 +110,8 @@ def status(profile: Profile = "demo") -> None:
         line = f"{name} {profile}: {len(runs) - len(missing)} of {len(runs)} runs done"
         done = [r.provenance for r in ledger.records(runs)]
         if missing and done:
-            rate = sum(cost(r) for r in runs if r in ledger) / sum(o["seconds"] for o in done)
-            seconds = sum(cost(r) for r in missing) / rate
+            shown = sum(cost(r) for r in runs if r in ledger)
+            seconds = sum(cost(r) for r in missing) * sum(o["seconds"] for o in done) / max(shown, 1)
             line += f"; {len(missing)} missing, about {seconds / 60:.0f} min of one worker ({default_workers('cpu')} here)"
         elif missing:
             line += f"; {len(missing)} missing"

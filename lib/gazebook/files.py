@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from safetensors import SafetensorError
 
@@ -18,7 +19,7 @@ def replacing(target: Path, remedy: str = "free some disk space and run again") 
 
     Its content is on the disk before it is renamed. Raises GazebookError with the remedy when it cannot be written.
     """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = target.with_name(f".{target.name}.{uuid4().hex}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial

@@ -25,6 +25,7 @@ import torch
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from gazebook.data import training_size
 from gazebook.errors import BudgetSpentError, GazebookError
 from gazebook.ledger import SUFFIX, Ledger, describe
 from gazebook.machine import usable_cores
@@ -99,11 +100,11 @@ def parse_budget(text: str) -> float:
     return float(hours * 3600 + minutes * 60 + seconds)
 
 
-def cost(run: Run, full: int = 50_000) -> float:
-    """Training images shown in all; `full` is the size of a data set that the run does not limit."""
+def cost(run: Run) -> float:
+    """Training images shown in all, about."""
     if run.updates is not None:
         return run.updates * run.batch_size
-    return run.epochs * run.fraction * (run.train_images or full)
+    return run.epochs * run.fraction * (run.train_images or training_size(run.data, run.data_options))
 
 
 def default_workers(device: str) -> int:

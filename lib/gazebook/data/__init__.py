@@ -19,7 +19,7 @@ SOURCES: dict[str, ModuleType] = {
 }
 SPLITS = ("train", "test")
 
-__all__ = ["SOURCES", "SPLITS", "ImageSet", "class_names", "load", "prepare"]
+__all__ = ["SOURCES", "SPLITS", "ImageSet", "class_names", "load", "prepare", "training_size"]
 
 
 def load(name: str, split: str, *, root: str | Path | None = None, **options) -> ImageSet:
@@ -42,6 +42,12 @@ def load(name: str, split: str, *, root: str | Path | None = None, **options) ->
 def prepare(name: str, root: str | Path | None = None) -> None:
     """Make sure that the files of data set `name` are there; downloads them otherwise. Raises GazebookError."""
     _source(name).prepare(root)
+
+
+def training_size(name: str, options: dict) -> int:
+    """About how many training images data set `name` has, without loading it; 50,000 where it does not say."""
+    source = _source(name)
+    return source.training_size(**options) if hasattr(source, "training_size") else 50_000
 
 
 def class_names(name: str) -> tuple[str, ...]:

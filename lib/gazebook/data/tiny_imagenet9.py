@@ -7,6 +7,7 @@ training and validation pictures together; the training split is class-balanced,
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from gazebook.errors import GazebookError
 from gazebook.files import replacing
 
 CLASS_NAMES = NAMES
+SIZE = tiny_imagenet.SIZE
 TEST_IMAGES = 150  # foregrounds of each class in the test split
 LARGEST_BOX = 0.9  # of the picture (paper 2, appendix A)
 SMALLEST_MASK = 0.1  # of the box (the authors' generator)
@@ -48,8 +50,6 @@ def load(
 
     `procedure` is one of masks.PROCEDURES; `test_images` a class. Made once and kept in the user's cache folder.
     """
-    if procedure not in PROCEDURES:
-        raise GazebookError(f"unknown mask procedure {procedure!r}; choose from {', '.join(PROCEDURES)}")
     file = _built(root, procedure, test_images)
     with safe_open(file, "pt") as stored:
         about = json.loads(stored.metadata()["about"])
@@ -67,11 +67,29 @@ def load(
             read("images"),
             read("labels"),
             CLASS_NAMES,
-            f"Tiny-ImageNet-9{' (all pictures)' if everything else ''}, masks by GrabCut: {procedure}",
+            f"Tiny-ImageNet-9{' (all pictures)' if everything else ''} with masks by GrabCut ({procedure})",
             masks=None if everything and split == "train" else read("masks").bool(),
             boxes=read("boxes"),
             ids=tuple(i for part in parts for i in about["ids"][part]),
         )
+
+
+def candidates(*, procedure: str = "ellipse", test_images: int = TEST_IMAGES) -> ImageSet:
+    """All pictures with a small enough box, of either split or neither, whatever their masks are worth; without masks."""
+    sets = [load(split, everything=True, procedure=procedure, test_images=test_images) for split in ("train", "test")]
+    whole = dataclasses.replace(
+        sets[0],
+        images=torch.cat([s.images for s in sets]),
+        labels=torch.cat([s.labels for s in sets]),
+        boxes=torch.cat([s.boxes for s in sets]),
+        ids=sets[0].ids + sets[1].ids,
+    )
+    return whole.select(torch.from_numpy(np.flatnonzero(_box_area(whole.boxes.numpy(), SIZE) <= LARGEST_BOX)))
+
+
+def training_size(*, everything: bool = False, **_) -> int:
+    """About how many training pictures there are, without making the set: for estimates of how long training takes."""
+    return 21_700 if everything else 2_600
 
 
 def prepare(root: str | Path | None = None) -> None:
@@ -97,6 +115,10 @@ class _Pool:
 
 def _built(root: str | Path | None, procedure: str, test_images: int) -> Path:
     """The file of the set, made if it is not there or damaged."""
+    if procedure not in PROCEDURES:
+        raise GazebookError(f"unknown mask procedure {procedure!r}; choose from {', '.join(PROCEDURES)}")
+    if type(test_images) is not int or test_images < 1:
+        raise GazebookError(f"test_images is {test_images!r}; give a whole number of at least 1")
     place = tiny_imagenet.prepare(root)
     made_from = f"{MADE} {_listing(place)} {procedure} {test_images}"
     file = cache_folder() / "tiny_imagenet9" / f"{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.safetensors"
@@ -184,9 +206,7 @@ def _usable_first(pool: _Pool) -> tuple[list[dict], np.ndarray]:
     """Counts by class, and the pictures for which a mask is made: those with a small enough box, as many of each class as
     ATTEMPTS allows.
     """
-    boxes = pool.boxes.numpy()
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / (pool.images.shape[-1] * pool.images.shape[-2])
-    small = area <= LARGEST_BOX
+    small = _box_area(pool.boxes.numpy(), SIZE) <= LARGEST_BOX
     labels = pool.labels.numpy()
     own = [np.flatnonzero(small & (labels == label)) for label in range(len(CLASS_NAMES))]
     limit = round(ATTEMPTS * min(map(len, own)))
@@ -200,5 +220,10 @@ def _usable_first(pool: _Pool) -> tuple[list[dict], np.ndarray]:
 def _good(found: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Which masks, bool [N, H, W], are neither almost empty nor almost full: bool [N]."""
     area = found.mean(axis=(1, 2))
-    box = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / found[0].size
-    return (area >= MASK_AREA[0]) & (area <= MASK_AREA[1]) & (area >= SMALLEST_MASK * box)
+    enough = area >= SMALLEST_MASK * _box_area(boxes, SIZE)
+    return (area >= MASK_AREA[0]) & (area <= MASK_AREA[1]) & enough
+
+
+def _box_area(boxes: np.ndarray, size: int) -> np.ndarray:
+    """Shares of a square picture of that size that boxes cover, float [N]."""
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / size**2

@@ -12,12 +12,15 @@ from torch import nn
 from gazebook.errors import GazebookError
 
 
-def grad_cam(model: nn.Module, images: torch.Tensor, classes: torch.Tensor, layer: nn.Module | None = None) -> torch.Tensor:
+def grad_cam(
+    model: nn.Module, images: torch.Tensor, classes: torch.Tensor, layer: nn.Module | None = None, *, scale: bool = True
+) -> torch.Tensor:
     """Grad-CAM (Selvaraju et al. 2017) for one class an image: float [N, 3, H, W], int64 [N] -> float32 [N, H, W] in [0, 1].
 
     ReLU(sum_k alpha_k f_k) with alpha_k the mean gradient of the class's logit over feature map f_k of `layer` (default:
-    the model's `trunk`), resized bilinearly, then min-max scaled for each image (a constant map becomes 0). The model runs
-    as in evaluation; its BatchNorm statistics, its mode and all `.grad` stay as they were.
+    the model's `trunk`), resized bilinearly, then min-max scaled for each image (a constant map becomes 0); without `scale`
+    it keeps its own values, at least 0. The model runs as in evaluation; its BatchNorm statistics, its mode and all
+    `.grad` stay as they were.
     """
     layer = getattr(model, "trunk", None) if layer is None else layer
     if layer is None:
@@ -32,7 +35,8 @@ def grad_cam(model: nn.Module, images: torch.Tensor, classes: torch.Tensor, laye
         hook.remove()
     features = captured[-1].detach().float()
     weighted = F.relu((gradient.float().mean(dim=(2, 3), keepdim=True) * features).sum(dim=1, keepdim=True))
-    return scaled(F.interpolate(weighted, images.shape[-2:], mode="bilinear", align_corners=False)[:, 0])
+    maps = F.interpolate(weighted, images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+    return scaled(maps) if scale else maps
 
 
 def input_gradient(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:

@@ -72,6 +72,8 @@ def _torchvision(name: str) -> Pretrained:
     except ValueError as error:
         raise GazebookError(f"torchvision has no model {name!r}; see torchvision.models.list_models()") from error
     preprocessing = weights.transforms()
+    if not hasattr(preprocessing, "crop_size") or len(weights.meta.get("categories", ())) != 1000:
+        raise GazebookError(f"torchvision/{name} does not classify pictures into ImageNet's 1000 classes; give another")
     with _download(f"torchvision/{name}"):
         network = models.get_model(name, weights=weights)
     return Pretrained(network, (preprocessing.crop_size[0],) * 2, tuple(preprocessing.mean), tuple(preprocessing.std))

@@ -85,8 +85,9 @@ def prepare(runs: Iterable[Run], processes: int | None = None, deadline: float |
     for name in {run.data for run in needs.values()}:
         data.prepare(name)  # one download, seen by the user, instead of one in every worker
     for run in needs.values():
+        test = evaluation_set(run)  # which makes what is made once and kept
         if hasattr(study(run.study), "prepare"):
-            study(run.study).prepare(run, evaluation_set(run), processes, deadline)
+            study(run.study).prepare(run, test, processes, deadline)
 
 
 def initial_model(run: Run, num_classes: int) -> nn.Module:

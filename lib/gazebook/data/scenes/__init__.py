@@ -47,6 +47,11 @@ def load(split: str, root: str | Path | None = None, *, size: int = 32, images: 
     return image_set(split, specs, rendered)
 
 
+def training_size(*, images: int | None = None, **_) -> int:
+    """How many training scenes there are."""
+    return images or DEFAULT_IMAGES["train"]
+
+
 def prepare(root: str | Path | None = None) -> None:
     """Scenes need no files."""
 

@@ -9,46 +9,49 @@ import torch.nn.functional as F
 from gazebook import data
 from gazebook.data.image_set import ImageSet
 from gazebook.data.masks import PROCEDURES, masks
+from gazebook.data.tiny_imagenet9 import SMALLEST_MASK
 
 SILHOUETTE = 16  # pixels of the side to which masks are shrunk for the classifier
 TREES = 300
-EMPTY = 0.1  # of the box: below it a mask counts as empty, as in the authors' generator
+SHOWN = 9  # pictures whose masks are kept for a figure
 
 
-def rows(train: ImageSet, test: ImageSet, count: int) -> tuple[list[dict], dict[str, np.ndarray]]:
+def rows(train: ImageSet, test: ImageSet, count: int, options: dict) -> tuple[list[dict], dict[str, np.ndarray]]:
     """Rows about the construction, with split "build" (a class each), "masks" (a procedure each), "control" (what leaks); and
-    mask_examples bool [P, 9, H, W] of the first of `count` pictures on which the procedures are compared.
+    of the first pictures on which the procedures are compared mask_pictures uint8 [9, 3, H, W] and what each procedure
+    finds, mask_examples bool [P, 9, H, W]. `options` are those with which the data set was loaded.
     """
-    found, examples = _procedures(test.fraction(1.0, 0, min(count, len(test))))
-    summary = getattr(data.SOURCES[test.name], "summary", None)
-    build = (
-        [{"split": "build", "condition": row.pop("class"), **row} for row in summary().to_dict("records")] if summary else []
-    )
-    return [*build, *found, *_controls(train, test)], {"mask_examples": examples}
+    source = data.SOURCES[test.name]
+    own = {name: value for name, value in options.items() if name in ("procedure", "test_images")}
+    build, compared = [], test
+    if hasattr(source, "candidates"):
+        build = [{"split": "build", "condition": row.pop("class"), **row} for row in source.summary(**own).to_dict("records")]
+        compared = source.candidates(**own)
+    compared = compared.fraction(1.0, 0, min(count, len(compared)))
+    found, examples = _procedures(compared, own.get("procedure", PROCEDURES[0]))
+    pictures = compared.images[:SHOWN].numpy()
+    return [*build, *found, *_controls(train, test)], {"mask_pictures": pictures, "mask_examples": examples}
 
 
-def _procedures(images: ImageSet) -> tuple[list[dict], np.ndarray]:
-    """Each procedure from scratch on the pictures of a set: the share of empty masks, areas, agreement with the set's masks.
-
-    The pictures are those of the test set, chosen because the set's own procedure works on them; how often it fails is in the
-    rows of split "build".
+def _procedures(images: ImageSet, in_use: str) -> tuple[list[dict], np.ndarray]:
+    """Each procedure from scratch: the share of empty masks, and agreement (mean IoU where neither is empty) with the set's
+    exact masks, or where it has none, with what the procedure in use finds.
     """
     pictures = np.ascontiguousarray(images.images.permute(0, 2, 3, 1).numpy())
-    boxes, own = images.boxes.numpy(), images.masks.numpy()
-    share = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / own[0].size
-    found_rows, examples = [], []
-    for procedure in PROCEDURES:
-        found = masks(pictures, boxes, procedure, processes=1)
-        area = found.mean(axis=(1, 2))
-        union = (found | own).sum(axis=(1, 2))
-        agreement = (found & own).sum(axis=(1, 2)) / np.maximum(union, 1)
-        kept = area >= EMPTY * share
-        row = {"split": "masks", "condition": procedure, "images": len(own), "empty": round(float((~kept).mean()), 6)}
-        row |= {"mask_share": round(float(area[kept].mean()), 6) if kept.any() else None}
-        row |= {"agreement": round(float(agreement[kept].mean()), 6) if kept.any() else None}
-        found_rows.append(row)
-        examples.append(found[:9])
-    return found_rows, np.stack(examples)
+    boxes = images.boxes.numpy()
+    found = {name: masks(pictures, boxes, name, processes=1) for name in PROCEDURES}
+    truth = found[in_use] if images.masks is None else images.masks.numpy()
+    box = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / truth[0].size
+    there = {name: own.mean(axis=(1, 2)) >= SMALLEST_MASK * box for name, own in found.items()}
+    solid = truth.mean(axis=(1, 2)) >= SMALLEST_MASK * box
+    found_rows = []
+    for name, own in found.items():
+        both = there[name] & solid
+        union = np.maximum((own | truth).sum(axis=(1, 2)), 1)
+        agreement = ((own & truth).sum(axis=(1, 2)) / union)[both]
+        row = {"split": "masks", "condition": name, "images": len(own), "empty": round(float((~there[name]).mean()), 6)}
+        found_rows.append(row | {"agreement": round(float(agreement.mean()), 6) if len(agreement) else None})
+    return found_rows, np.stack([own[:SHOWN] for own in found.values()])
 
 
 def _controls(train: ImageSet, test: ImageSet) -> list[dict]:

@@ -35,7 +35,7 @@ def evaluate(
 ) -> tuple[list[dict], dict[str, np.ndarray], dict]:
     """Rows, arrays and speeds of what `run.evaluation` asks for.
 
-    Rows: split "test", one for each variant and draw of backgrounds; "train"; "adversarial"; "saliency"; "truth"; those of
+    Rows: split "test", one for each variant and draw of backgrounds; "train"; "adversarial"; "truth"; those of
     `construction`. Arrays: labels uint8 [N] and predictions uint8 [V, N] of the V test rows, 255 for none of the classes;
     tries int32 [F]; strength float16 [B]; saliency float16 [3, S]: the mask's share of the picture, and the share of
     Grad-CAM's and of the input gradient's saliency in it; and pictures for figures.
@@ -47,17 +47,17 @@ def evaluate(
     arrays = {"labels": test.labels.numpy().astype(np.uint8), "predictions": predictions}
     speeds: dict = {}
     if train is not None:
-        rows.append(_row("train", run.variant, 0, predict(train.images).cpu() == train.labels))
+        rows.append(truth.accuracy_row("train", run.variant, 0, predict(train.images).cpu() == train.labels))
     if asked.get("adversarial"):
         rows += _adversarial(predict, test, asked["adversarial"], arrays, speeds)
     if asked.get("strength"):
         _strongest(predict, test, asked["strength"], arrays)
     if asked.get("saliency"):
-        rows += _saliency(model, test, asked["saliency"], device, arrays)
+        _saliency(model, test, asked["saliency"], device, arrays)
     if asked.get("rendered"):
         rows += truth.rendered_rows(predict, run.data_options | asked.get("data", {}), test, asked.get("draws", 1))
     if asked.get("construction"):
-        found, more = construction.rows(train, test, asked["construction"])
+        found, more = construction.rows(train, test, asked["construction"], run.data_options)
         rows, arrays = rows + found, arrays | more
     if asked.get("examples"):
         arrays |= _examples(test, asked["examples"])
@@ -104,18 +104,26 @@ def variant_sets(test: ImageSet, draws: int) -> Iterator[tuple[str, int, ImageSe
     """
     for name in composite.VARIANTS:
         if test.name == "imagenet9":
-            there = test if name == "original" else data.load("imagenet9", "test", variant=name)
-            yield name, 0, there if len(there) == len(test) else there.fraction(1.0, 0, len(test))
+            yield name, 0, test if name == "original" else _released(test, name)
         else:
             for draw in range(draws if name in composite.MIXED else 1):
                 yield name, draw, composite.variant(test, name, seed=draw)
+
+
+def _released(test: ImageSet, variant: str) -> ImageSet:
+    """A variant of the released ImageNet-9, the same pictures as `test`. Raises GazebookError where they do not correspond."""
+    there = data.load("imagenet9", "test", variant=variant)
+    there = there if len(there) == len(test) else there.fraction(1.0, 0, len(test))
+    if not torch.equal(there.labels, test.labels):
+        raise GazebookError(f"variant {variant} of imagenet9 has other pictures than original; unpack the archive again")
+    return there
 
 
 def _on_variants(predict: Predictor, test: ImageSet, draws: int) -> tuple[list[dict], np.ndarray]:
     rows, predictions = [], []
     for name, draw, pictures in variant_sets(test, draws):
         found = predict(pictures.images).cpu()
-        rows.append(_row("test", name, draw, found == pictures.labels))
+        rows.append(truth.accuracy_row("test", name, draw, found == pictures.labels))
         predictions.append(torch.where(found < 0, NONE, found).numpy().astype(np.uint8))
     return rows, np.stack(predictions)
 
@@ -123,7 +131,7 @@ def _on_variants(predict: Predictor, test: ImageSet, draws: int) -> tuple[list[d
 def _backgrounds(test: ImageSet) -> torch.Tensor:
     """Only-BG-T of all test pictures, uint8 [N, 3, H, W]."""
     if test.name == "imagenet9":
-        return data.load("imagenet9", "test", variant="only_bg_t").images
+        return _released(test, "only_bg_t").images
     return composite.tiled(test.images, test.boxes)
 
 
@@ -134,7 +142,7 @@ def _adversarial(predict: Predictor, test: ImageSet, count: int, arrays: dict, s
     found = adversarial.search(predict, chosen, _backgrounds(test), batch=predict.batch, device=predict.device)
     speeds["composites_per_second"] = round(found.composites / (time.monotonic() - started), 1)
     arrays["tries"] = found.tries.numpy().astype(np.int32)
-    row = _row("adversarial", "any background", 0, found.tries == 0)
+    row = truth.accuracy_row("adversarial", "any background", 0, found.tries == 0)
     return [row | {"backgrounds": len(test), "composites": found.composites}]
 
 
@@ -156,23 +164,20 @@ def _strongest(predict: Predictor, test: ImageSet, count: int, arrays: dict) -> 
     arrays["strongest_labels"] = test.labels[best].numpy().astype(np.uint8)
 
 
-def _saliency(model: nn.Module, test: ImageSet, count: int, device, arrays: dict) -> list[dict]:
+def _saliency(model: nn.Module, test: ImageSet, count: int, device, arrays: dict) -> None:
     """Where the saliency of the label's logit lies on Original, for the first pictures of a balanced order."""
     chosen = test.fraction(1.0, 0, min(count, len(test)))
     cams, gradients = [], []
     for part in torch.arange(len(chosen)).split(100):
         x, y = to_float(chosen.images[part].to(device)), chosen.labels[part].to(device)
-        cams.append(grad_cam(model, x, y).cpu())
+        cams.append(grad_cam(model, x, y, scale=False).cpu())
         gradients.append(input_gradient(model, x, y).cpu())
     cam, gradient, masks = torch.cat(cams).numpy(), torch.cat(gradients).numpy(), chosen.masks.numpy()
     shares = np.stack([masks.mean(axis=(1, 2)), metrics.saliency_share(cam, masks), metrics.saliency_share(gradient, masks)])
     arrays["saliency"] = shares.astype(np.float16)
-    arrays["cam_maps"] = (255 * cam[:MAPS]).round().astype(np.uint8)
-    top = gradient[:MAPS].max(axis=(1, 2), keepdims=True)
-    arrays["gradient_maps"] = (255 * gradient[:MAPS] / np.maximum(top, 1e-12)).round().astype(np.uint8)
-    means = np.nanmean(shares, axis=1)
-    named = dict(zip(("mask_share", "cam_share", "gradient_share"), (round(float(m), 6) for m in means), strict=True))
-    return [{"split": "saliency", "condition": "original", "draw": 0, "images": len(chosen), **named}]
+    for name, maps in (("cam_maps", cam[:MAPS]), ("gradient_maps", gradient[:MAPS])):
+        top = maps.max(axis=(1, 2), keepdims=True)
+        arrays[name] = (255 * maps / np.maximum(top, 1e-12)).round().astype(np.uint8)
 
 
 def _examples(test: ImageSet, count: int) -> dict[str, np.ndarray]:
@@ -191,11 +196,15 @@ def _category_examples(test: ImageSet, rows: list[dict], predictions: np.ndarray
     where a category has fewer.
     """
     place = categories(rows, predictions, test.labels.numpy())
-    kinds = [composite.variant(test, name, seed=0).images for name in ("original", "mixed_rand", "only_bg_t")]
-    out = np.zeros((len(metrics.CATEGORIES), count, len(kinds), *test.images.shape[1:]), np.uint8)
-    for category in range(len(metrics.CATEGORIES)):
+    draws = [i for i, row in enumerate(r for r in rows if r["split"] == "test") if row["condition"] == "mixed_rand"]
+    mixed = [composite.variant(test, "mixed_rand", seed=draw).images for draw in range(len(draws))]
+    alone = composite.variant(test, "only_bg_t").images
+    out = np.zeros((len(metrics.CATEGORIES), count, 3, *test.images.shape[1:]), np.uint8)
+    for category, (_, foreground, _) in enumerate(metrics.CATEGORIES.values()):
         for k, index in enumerate(np.flatnonzero(place == category)[:count]):
-            out[category, k] = [pictures[index].numpy() for pictures in kinds]
+            right = predictions[draws, index] == test.labels[index].item()
+            draw = int(np.flatnonzero(right == foreground)[0])  # one that shows what the category says
+            out[category, k] = [test.images[index].numpy(), mixed[draw][index].numpy(), alone[index].numpy()]
     return {"category_examples": out}
 
 
@@ -211,11 +220,6 @@ def correctness(rows: list[dict], predictions: np.ndarray, labels: np.ndarray) -
     """For each variant the share of its draws in which each picture is classified rightly, float [N]."""
     names = np.array([row["condition"] for row in rows if row["split"] == "test"])
     return {name: (predictions[names == name] == labels).mean(axis=0) for name in dict.fromkeys(names.tolist())}
-
-
-def _row(split: str, condition: str, draw: int, right: torch.Tensor) -> dict:
-    accuracy = round(float(right.float().mean()), 6)
-    return {"split": split, "condition": condition, "draw": draw, "images": len(right), "accuracy": accuracy}
 
 
 def _checked(run: Run) -> dict:

@@ -141,13 +141,16 @@ def axes(
             f"overrides cannot set {', '.join(unknown)}; give fields of Run other than {', '.join(sorted(VARIED))}"
         )
     own = AXES[profile]
-    own_large = {k: v for k, v in own.large.items() if k not in changes}
-    scene_changes = {k: v for k, v in changes.items() if k != "data" and (k != "data_options" or "data" not in changes)}
+    large = {k: v for k, v in own.large.items() if k not in changes}
+    if "data" not in changes and "data_options" in own.large:
+        large["data_options"] = changes.get("data_options", {}) | own.large["data_options"]
+    of_scenes = own.fields["data"] == own.scene_fields["data"] and "data" not in changes
+    scene_changes = {k: v for k, v in changes.items() if k != "data" and (of_scenes or k != "data_options")}
     return replace(
         own,
         fields=own.fields | changes,
         scene_fields=own.scene_fields | scene_changes,
-        large=own_large,
+        large=large,
         training_sets=tuple(training_sets) or own.training_sets,
         seeds=tuple(seeds) or own.seeds,
         correlations=tuple(correlations) or own.correlations,
@@ -194,7 +197,7 @@ def family(axes: Axes) -> dict[str, Run]:
 
 def pretrained(axes: Axes) -> list[Run]:
     """ImageNet classifiers as they are, on the test pictures of the variants."""
-    kept = {k: v for k, v in axes.fields.items() if k in ("data", "test_images")}
+    kept = {k: v for k, v in axes.fields.items() if k in ("data", "data_options", "test_images")}
     as_it_is = {"head": IMAGENET, "epochs": None, "updates": 0, "evaluation": axes.pretrained_evaluation}
     return [Run(study="backgrounds", trunk=name, **as_it_is, **kept) for name in axes.pretrained]
 

@@ -28,12 +28,12 @@ def rendered_rows(predict: Predict, run_options: dict, test: ImageSet, draws: in
     home = np.array([scenes.BACKGROUNDS.index(scenes.HOME[name]) for name in scenes.CLASS_NAMES])
     labels = torch.from_numpy(specs.labels)
     own = _predicted(predict, specs.on_background(home[specs.labels]), size)
-    rows = [_row("rendered_home", 0, own == labels)]
+    rows = [accuracy_row("truth", "rendered_home", 0, own == labels)]
     for draw in range(draws):
         family = np.random.default_rng([draw, 1]).integers(len(scenes.BACKGROUNDS), size=len(specs))
         other = _predicted(predict, specs.on_background(family), size)
         changed = round(float((other != own).float().mean()), 6)
-        rows.append(_row("rendered_random", draw, other == labels) | {"changed": changed})
+        rows.append(accuracy_row("truth", "rendered_random", draw, other == labels) | {"changed": changed})
     return rows
 
 
@@ -55,6 +55,7 @@ def _predicted(predict: Predict, specs: scenes.Specs, size: int) -> torch.Tensor
     return torch.cat([predict(torch.from_numpy(scenes.render(specs[part], size).images)).cpu() for part in parts])
 
 
-def _row(condition: str, draw: int, right: torch.Tensor) -> dict:
+def accuracy_row(split: str, condition: str, draw: int, right: torch.Tensor) -> dict:
+    """A row of a record: the share of pictures that are classified rightly, bool [N], to six digits."""
     accuracy = round(float(right.float().mean()), 6)
-    return {"split": "truth", "condition": condition, "draw": draw, "images": len(right), "accuracy": accuracy}
+    return {"split": split, "condition": condition, "draw": draw, "images": len(right), "accuracy": accuracy}
