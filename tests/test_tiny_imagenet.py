@@ -194,9 +194,16 @@ def test_it_is_made_once_and_again_when_damaged(nine, tmp_path, monkeypatch):
     assert both()[0].fingerprint == first.fingerprint, "seeded: the same again"
 
 
+def test_candidates_are_all_with_a_small_box_whatever_their_masks(nine):
+    found = tiny_imagenet9.candidates(test_images=4)
+    assert found.masks is None and len(found) == 9 * 15 - 2 and f"train/{nine}/{nine}_2" not in found.ids
+
+
 def test_too_few_pictures_and_unknown_procedures_are_refused(nine):
     with pytest.raises(GazebookError, match=r"usable pictures of .*, no more than the 14"):
         data.load("tiny_imagenet9", "train", test_images=14)
+    with pytest.raises(GazebookError, match="test_images is 2.5; give a whole number"):
+        data.load("tiny_imagenet9", "train", test_images=2.5)
     with pytest.raises(GazebookError, match="unknown mask procedure 'circle'; choose from ellipse"):
         data.load("tiny_imagenet9", "train", procedure="circle")
 

@@ -19,7 +19,7 @@ from gazebook.runs import PROFILES, Run
 WHAT = {
     "demo": "procedural scenes and tiny nets, made in minutes: trends, not accuracies",
     "cpu": "real images, small nets, a reduced grid",
-    "paper": "the paper's data, net and length of training",
+    "paper": "the full grid, with the paper's net and length of training where they are known",
 }
 
 

@@ -1,4 +1,4 @@
-"""Foreground and background surgery: the eight variants of ImageNet-9 (paper 2, section 2 and appendix A).
+"""Foreground and background surgery: the eight variants of ImageNet-9 (paper 2, as its authors' generator makes them).
 
 What is foreground is always said by a mask, never by black pixels: the authors' generator lets truly black pixels of
 an object become holes. The background of a composite is another picture with its whole bounding box tiled over (Only-BG-T).
@@ -90,8 +90,8 @@ def clipped(boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:
 def partners(labels: torch.Tensor, name: str, num_classes: int, seed: int = 0) -> torch.Tensor:
     """Whose background each picture gets, int64 [N]: never its own.
 
-    mixed_same: a random picture of the same class; mixed_rand: of a class that is uniform over all, its own included;
-    mixed_next: of class (y + 1) mod C.
+    mixed_same: a random picture of the same class; mixed_rand: of a class that is uniform over all, its own included (our
+    reading of "random"); mixed_next: of class (y + 1) mod C.
     """
     if name not in MIXED:
         raise GazebookError(f"{name!r} is not a composite; choose from {', '.join(MIXED)}")

@@ -60,18 +60,8 @@ class ImageSet:
         return dataclasses.replace(self, **chosen)
 
     def balanced_order(self, seed: int = 0) -> torch.Tensor:
-        """A seeded order of all indices, int64 [N], in which every prefix is as class-balanced as it can be.
-
-        The classes take turns; each class's own order is a seeded permutation. Prefixes are nested by construction.
-        """
-        generator = torch.Generator().manual_seed(seed)
-        shuffled = torch.randperm(len(self), generator=generator)
-        labels = self.labels[shuffled]
-        turn = torch.empty_like(labels)
-        for c in range(self.num_classes):
-            members = labels == c
-            turn[members] = torch.arange(int(members.sum()))
-        return shuffled[torch.argsort(turn * self.num_classes + labels, stable=True)]
+        """`balanced_order` of this set's labels."""
+        return balanced_order(self.labels, self.num_classes, seed)
 
     def fraction(self, share: float, seed: int = 0, of: int | None = None) -> ImageSet:
         """The class-balanced, nested, seeded share in (0, 1] of this set, or of its first `of` balanced images."""
@@ -82,3 +72,18 @@ class ImageSet:
         if not 0 < share <= 1 or count < 1:
             raise GazebookError(f"a share of {share} of {total} images is empty or too large; give a share in (0, 1]")
         return self.select(self.balanced_order(seed)[:count])
+
+
+def balanced_order(labels: torch.Tensor, num_classes: int, seed: int = 0) -> torch.Tensor:
+    """A seeded order of all indices, int64 [N], in which every prefix is as class-balanced as it can be.
+
+    The classes take turns; each class's own order is a seeded permutation. Prefixes are nested by construction.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = torch.randperm(len(labels), generator=generator)
+    labels = labels[shuffled]
+    turn = torch.empty_like(labels)
+    for c in range(num_classes):
+        members = labels == c
+        turn[members] = torch.arange(int(members.sum()))
+    return shuffled[torch.argsort(turn * num_classes + labels, stable=True)]

@@ -57,6 +57,13 @@ def load(split: str, root: str | Path | None = None, *, variant: str = "original
     )
 
 
+def found(root: str | Path | None = None) -> bool:
+    """Whether the test sets, or their archive, are there without a download."""
+    folders = search_folders("imagenet9", root)
+    places = [place / "original" for folder in folders for place in (folder / TOP, folder)]
+    return any(place.is_dir() for place in places) or any((folder / ARCHIVE).is_file() for folder in folders)
+
+
 def prepare(root: str | Path | None = None) -> Path:
     """The folder bg_challenge, after unpacking or downloading if need be. Raises GazebookError."""
     folders = search_folders("imagenet9", root)

@@ -1,5 +1,5 @@
-"""Foreground masks from bounding boxes by GrabCut (Rother et al. 2004), as in paper 2, appendix A, and one way that works at
-64 pixels.
+"""Foreground masks from bounding boxes by GrabCut (Rother et al. 2004): as paper 2's generator makes them, and a way that
+works at 64 pixels.
 
 GrabCut's smoothness term is not scaled with resolution: around few pixels a cut is too expensive, and the paper's procedure
 (the box as a rectangle) gives an empty mask for many pictures of 64 pixels. A sure-foreground ellipse in the middle of

@@ -1,4 +1,4 @@
-"""The nine superclasses of ImageNet-9 and the official map from ImageNet's 1000 classes to them (paper 2, section 2).
+"""The nine superclasses of ImageNet-9 and the official map from ImageNet's 1000 classes to them (paper 2).
 
 The map stands in imagenet9_map.csv: the classes that the authors' `in_to_in9.json` (MadryLab/backgrounds_challenge) gives a
 label, with the WordNet ids that ImageNet's order implies. 370 of the 1000 classes belong to a superclass, 630 to none. It is

@@ -30,7 +30,7 @@ SIZE = 64
 FOLDERS = ("tiny_imagenet", "tiny-imagenet", TOP)
 ARCHIVES = (".zip", ".tar", ".tar.xz", ".tar.gz")
 SPLIT_FOLDER = {"train": "train", "test": "val"}
-DAMAGED = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError)
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
 
 
 def load(split: str, root: str | Path | None = None, *, wnids: Collection[str] | None = None) -> ImageSet:

@@ -1,4 +1,4 @@
-"""Tiny-ImageNet-9: the nine superclasses of ImageNet-9 (paper 2, section 2) from Tiny ImageNet's boxes.
+"""Tiny-ImageNet-9: the nine superclasses of ImageNet-9 (paper 2) from Tiny ImageNet's boxes.
 
 Kept are pictures whose box covers at most 90% of them and whose GrabCut mask is neither almost empty nor almost full; of
 pictures that occur twice, one. The test split has TEST_IMAGES foregrounds of each class, drawn from Tiny ImageNet's
@@ -30,7 +30,7 @@ from gazebook.files import replacing
 CLASS_NAMES = NAMES
 SIZE = tiny_imagenet.SIZE
 TEST_IMAGES = 150  # foregrounds of each class in the test split
-LARGEST_BOX = 0.9  # of the picture (paper 2, appendix A)
+LARGEST_BOX = 0.9  # of the picture (the authors' generator)
 SMALLEST_MASK = 0.1  # of the box (the authors' generator)
 MASK_AREA = (0.02, 0.95)  # of the picture: what is left of a cut-out must be visible, and so must its background
 ATTEMPTS = 1.5  # masks are made for so many times the pictures that the smallest class has

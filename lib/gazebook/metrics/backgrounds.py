@@ -17,7 +17,7 @@ CATEGORIES = {
 
 
 def background_gap(acc_mixed_same: float, acc_mixed_rand: float) -> float:
-    """BG-gap (paper 2, section 4): what a background of the right class adds to accuracy; in the unit of its arguments."""
+    """BG-gap (paper 2): what a background of the right class adds to accuracy; in the unit of its arguments."""
     return acc_mixed_same - acc_mixed_rand
 
 

@@ -1,4 +1,4 @@
-"""Adversarial backgrounds (paper 2, section 5): is there any background that turns a foreground into another class?
+"""Adversarial backgrounds (paper 2): is there any background that turns a foreground into another class?
 
 Composites are made on the device, batch by batch. Backgrounds are tried in a random order, a different one for each
 foreground, until one fools the model: so the share of vulnerable foregrounds after n tries can be read off for every n.

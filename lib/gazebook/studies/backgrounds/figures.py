@@ -11,11 +11,10 @@ from gazebook.data.composite import VARIANTS
 from gazebook.ledger import Ledger
 from gazebook.metrics import fooled_within
 from gazebook.studies.backgrounds.claims import models, reliance, slope
-from gazebook.studies.backgrounds.runs import LARGE, Axes, reference, trained_on
-from gazebook.studies.backgrounds.tables import cross
+from gazebook.studies.backgrounds.runs import Axes, reference, trained_on
+from gazebook.studies.backgrounds.tables import COMPARED, cross
 from gazebook.studies.backgrounds.tidy import TITLES, tested
 
-COMPARED = ("original", LARGE, "mixed_rand")
 PROCEDURES = {"ellipse": "ellipse", "rectangle": "rectangle", "rectangle4": "enlarged"}
 
 
@@ -32,11 +31,10 @@ def contact_sheet(ledger: Ledger, axes: Axes) -> Figure:
 def mask_sheet(ledger: Ledger, axes: Axes) -> Figure:
     """What each mask procedure cuts out of the same pictures."""
     arrays = ledger.read(reference(axes)).arrays
-    count = arrays["mask_examples"].shape[1]
-    pictures = plots.as_pictures(arrays["examples"][0])[:count]
+    pictures = plots.as_pictures(arrays["mask_pictures"])
     cuts = [[np.where(m[..., None], p, 0) for m, p in zip(own, pictures, strict=True)] for own in arrays["mask_examples"]]
-    names = _classes(axes, arrays["example_labels"][:count])
-    return plots.picture_grid([list(pictures), *cuts], rows=["picture", *PROCEDURES.values()], columns=names)
+    numbers = [str(i + 1) for i in range(len(pictures))]
+    return plots.picture_grid([list(pictures), *cuts], rows=["picture", *PROCEDURES.values()], columns=numbers)
 
 
 def cross_map(frame: pd.DataFrame) -> Figure:
@@ -90,19 +88,25 @@ def reliance_dots(frame: pd.DataFrame) -> Figure:
 
 
 def fooled_curves(ledger: Ledger, axes: Axes) -> Figure:
-    """Share of foregrounds fooled within so many backgrounds, for three training sets; and what independent errors of the
-    model of Original would give.
+    """Share of foregrounds fooled within so many backgrounds, for three training sets; what the model of Original would
+    reach if all objects were equally easy to fool; and what guessing gives.
     """
-    lines: dict[str, np.ndarray] = {}
-    tries = np.array([1])
+    found, most = {}, 1
     for name in COMPARED:
         runs = [trained_on(axes, name, seed) for seed in axes.seeds if name in axes.training_sets]
-        found = [r.arrays["tries"] for r in ledger.records(runs) if "tries" in r.arrays]
-        if found:
-            tries = np.unique(np.geomspace(1, max(f.max() for f in found), 60).round().astype(int)) if not lines else tries
-            lines[TITLES[name]] = np.mean([[fooled_within(f, n).mean() for n in tries] for f in found], axis=0)
-            if name == "original":
-                lines["independent errors"] = 1 - (1 - lines[TITLES[name]][0]) ** tries
+        records = [r for r in ledger.records(runs) if "tries" in r.arrays]
+        if records:
+            found[name] = [r.arrays["tries"] for r in records]
+            looked = [row["backgrounds"] for r in records for row in r.rows if row["split"] == "adversarial"]
+            most = max(most, *looked)
+    tries = np.unique(np.geomspace(1, most, 80).round().astype(int))
+    lines = {
+        TITLES[name]: np.mean([[fooled_within(own, n).mean() for n in tries] for own in all_], axis=0)
+        for name, all_ in found.items()
+    }
+    if TITLES["original"] in lines:
+        lines["if all objects were alike"] = 1 - (1 - lines[TITLES["original"]][0]) ** tries
+    lines["guessing"] = 1 - (1 / len(data.class_names(axes.fields["data"]))) ** tries
     return plots.functions(tries, lines, xlabel="backgrounds tried", ylabel="share of foregrounds fooled", log_x=True)
 
 
@@ -155,10 +159,9 @@ def category_sheet(ledger: Ledger, axes: Axes) -> Figure:
     return plots.picture_grid(rows, rows=list(metrics.CATEGORIES), columns=titles, size=1.1)
 
 
-def progress_dots(frame: pd.DataFrame) -> Figure:
-    """Accuracy on five variants against accuracy on Original, a dot a model, with least-squares lines."""
+def progress_dots(table: pd.DataFrame) -> Figure:
+    """Accuracy on five variants against accuracy on Original, a dot a model (see `claims.models`), with least-squares lines."""
     shown = ("mixed_same", "mixed_rand", "only_fg", "no_fg", "only_bg_t")
-    table = models(frame)
     long = table[["original", *shown]].reset_index(drop=True).melt("original", var_name="variant", value_name="accuracy")
     fig = plots.dots(
         long, "original", "accuracy", "variant", list(shown), labels=TITLES, xlabel="accuracy on Original", ylabel="accuracy"
@@ -175,7 +178,7 @@ def gap_progress(frame: pd.DataFrame) -> Figure:
     """BG-gap against accuracy on Original, a dot a model of whole pictures; pretrained models beside them."""
     own = models(frame).reset_index()
     pre = frame[(frame["part"] == "pretrained") & (frame["split"] == "test")]
-    pre = pre.pivot_table(index=["part", "model", "seed"], columns="condition", values="accuracy").reset_index()
+    pre = pre.pivot_table(index=["part", "model"], columns="condition", values="accuracy").reset_index()
     table = pd.concat([own, pre])
     table["gap"] = table["mixed_same"] - table["mixed_rand"]
     kinds = {"sets": "the nine classes", "family": "changed in one thing", "pretrained": "ImageNet"}

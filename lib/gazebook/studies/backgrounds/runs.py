@@ -86,7 +86,7 @@ AXES = {
         pretrained=("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"),
         pretrained_evaluation={"draws": 1},
     ),
-    # the paper fine-tunes ResNet-50 at 224 px; this is its question at the size of the pictures that we can cut ourselves
+    # the paper trains ResNet-50 at 224 px; this is its question at the size of the pictures that we can cut ourselves
     "paper": Axes(
         fields=TINY
         | {

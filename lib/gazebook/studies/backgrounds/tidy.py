@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy import stats
 
 from gazebook import data, metrics
 from gazebook.data.composite import VARIANTS
+from gazebook.data.image_set import balanced_order
 from gazebook.ledger import Ledger, Record
 from gazebook.runs import Run
 from gazebook.studies.backgrounds.evaluation import categories, correctness
@@ -29,32 +31,39 @@ CONTRASTS = {
     "gap": ("mixed_same", "mixed_rand"),
     "cut": ("original", "mixed_same"),
     "hole": ("no_fg", "only_bg_b"),
-    "next": ("mixed_rand", "mixed_next"),
 }
-NEEDED = ("background needed", "both together")  # right on Original, and wrong when the background is any
+# training sets whose models are compared picture by picture: the first minus the second
+PAIRS = (("original", "mixed_rand"), ("original", LARGE))
 TRIES = (1, 10, 100)  # backgrounds tried
 SALIENCY = ("mask", "cam", "gradient")
 COLUMNS = ["part", "model", "training_set", "correlation", "seed", "split", "condition", "images", "accuracy", "low", "high"]
-COLUMNS += ["changed", "empty", "agreement", "key"]
+COLUMNS += ["empty", "agreement", "key"]
 
 
 def results(ledger: Ledger, axes: Axes | str, *names: str) -> pd.DataFrame:
     """Tidy results of the runs of a profile, or of `axes`, that are there; `names` limits them to some parts (`runs.parts`).
 
     Split "test": accuracy on each variant, averaged over draws of backgrounds; "contrast": see CONTRASTS, in shares of 1;
-    "categories": shares of the kinds of pictures, and of those with a right prediction that need their background; "fooled":
-    shares of foregrounds fooled within so many backgrounds; "inside": share of saliency inside the mask, and the mask's of
-    the picture; each as `accuracy` with `low` and `high`, the 95% interval over test pictures. The other splits are as
-    they were measured; draws of one condition are averaged.
+    "categories": shares of the kinds of pictures, and see `_needed`; "fooled": shares of foregrounds fooled within so many
+    backgrounds, and "fooled, right before" of those that are classified rightly on Original; "inside": share of saliency
+    inside the mask, and the mask's of the picture; "original - mixed_rand" and so on: see PAIRS. Each as `accuracy` with
+    `low` and `high`, the 95% interval over test pictures. The other splits are as they were measured; draws of one
+    condition are averaged.
     """
     axes = AXES[axes] if isinstance(axes, str) else axes
     rows: list[dict] = []
     for part, runs in _labelled(axes).items():
         if names and part not in names:
             continue
+        pictures: dict[tuple, dict] = {}
         for run, label in runs:
             if run in ledger:
-                rows += _rows(ledger.read(run), {"part": part, **label, "seed": run.seed, "key": run.key})
+                record = ledger.read(run)
+                values = _per_picture(record)
+                pictures[run.seed, label.get("training_set")] = values
+                rows += _rows(record, values, {"part": part, **label, "seed": run.seed, "key": run.key})
+        if part == "sets":
+            rows += _pairs(pictures)
     frame = pd.DataFrame(rows)
     frame = frame.reindex(columns=[*COLUMNS, *(c for c in frame if c not in COLUMNS)])
     frame.attrs["classes"] = len(data.class_names(axes.fields["data"]))
@@ -65,11 +74,6 @@ def tested(frame: pd.DataFrame, condition: str | None = None, part: str = "sets"
     """The rows of a part and split, of one condition or all."""
     rows = frame[(frame["part"] == part) & (frame["split"] == split)]
     return rows if condition is None else rows[rows["condition"] == condition]
-
-
-def per_picture(record: Record) -> dict[str, np.ndarray]:
-    """For each variant the share of its draws in which each test picture is classified rightly, float [N]."""
-    return correctness(record.rows, record.arrays["predictions"], record.arrays["labels"])
 
 
 def _labelled(axes: Axes) -> dict[str, list[tuple[Run, dict]]]:
@@ -85,28 +89,61 @@ def _labelled(axes: Axes) -> dict[str, list[tuple[Run, dict]]]:
     }
 
 
-def _rows(record: Record, named: dict) -> list[dict]:
-    right = per_picture(record)
-    rows = [named | {"split": "test", "condition": name} | _mean(right[name]) for name in VARIANTS if name in right]
-    for name, (more, less) in CONTRASTS.items():
-        rows.append(named | {"split": "contrast", "condition": name} | _mean(right[more] - right[less]))
-    place = categories(record.rows, record.arrays["predictions"], record.arrays["labels"])
-    for i, name in enumerate(metrics.CATEGORIES):
-        rows.append(named | {"split": "categories", "condition": name} | _mean(place == i))
-    needed = np.isin(place, [list(metrics.CATEGORIES).index(name) for name in NEEDED])
-    rows.append(named | {"split": "categories", "condition": "needed"} | _mean(needed[right["original"] > 0.5]))
+def _per_picture(record: Record) -> dict[str, np.ndarray]:
+    """What is known of each test picture, float [N] (or fewer): right on each variant (the share of draws), the contrasts,
+    the category, whether some background fools the model, shares of saliency inside the mask.
+    """
+    labels = record.arrays["labels"]
+    right = correctness(record.rows, record.arrays["predictions"], labels)
+    values = right | {name: right[more] - right[less] for name, (more, less) in CONTRASTS.items()}
+    values["category"] = categories(record.rows, record.arrays["predictions"], labels)
     if "tries" in record.arrays:
-        for n in TRIES:
-            fooled = metrics.fooled_within(record.arrays["tries"], n)
-            rows.append(named | {"split": "fooled", "condition": f"{n}"} | _mean(fooled))
-        rows.append(named | {"split": "fooled", "condition": "any"} | _mean(record.arrays["tries"] > 0))
-    for name, shares in zip(SALIENCY, record.arrays.get("saliency", ()), strict=False):
-        shares = shares.astype(float)
-        rows.append(named | {"split": "inside", "condition": name} | _mean(shares[np.isfinite(shares)]))
-    others = pd.DataFrame([r for r in record.rows if r["split"] not in ("test", "saliency", "adversarial")])
+        tries = record.arrays["tries"]
+        order = balanced_order(torch.from_numpy(labels.astype(np.int64)), int(labels.max()) + 1)[: len(tries)].numpy()
+        values |= {"any": (tries > 0).astype(float), "right before": right["original"][order] > 0.5}
+        values |= {str(n): metrics.fooled_within(tries, n).astype(float) for n in TRIES}
+    return values | dict(zip(SALIENCY, record.arrays.get("saliency", np.empty((0, 0))).astype(float), strict=False))
+
+
+def _rows(record: Record, values: dict[str, np.ndarray], named: dict) -> list[dict]:
+    rows = [named | {"split": "test", "condition": name} | _mean(values[name]) for name in VARIANTS if name in values]
+    rows += [named | {"split": "contrast", "condition": name} | _mean(values[name]) for name in CONTRASTS]
+    kinds = {name: values["category"] == i for i, name in enumerate(metrics.CATEGORIES)}
+    rows += [named | {"split": "categories", "condition": name} | _mean(own) for name, own in (kinds | _needed(values)).items()]
+    for name in (*map(str, TRIES), "any"):
+        if name in values:
+            rows.append(named | {"split": "fooled", "condition": name} | _mean(values[name]))
+            own = values[name][values["right before"]]
+            rows.append(named | {"split": "fooled, right before", "condition": name} | _mean(own))
+    rows += [named | {"split": "inside", "condition": name} | _mean(values[name]) for name in SALIENCY if name in values]
+    others = pd.DataFrame([r for r in record.rows if r["split"] not in ("test", "adversarial")])
     if len(others):
         others = others.drop(columns="draw", errors="ignore").groupby(["split", "condition"], sort=False).mean().reset_index()
         rows += [named | row | _binomial(row) for row in others.to_dict("records")]
+    return rows
+
+
+def _needed(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Wrong on Mixed-Rand, of the pictures that are right on Original ("needed"); and of those that are also right on
+    Mixed-Same, so that it is not cutting and pasting that harms them ("needed, survives cutting").
+    """
+    right, survives = values["original"] > 0.5, values["mixed_same"] > 0.5
+    wrong = values["mixed_rand"] <= 0.5
+    return {"needed": wrong[right], "needed, survives cutting": wrong[right & survives]}
+
+
+def _pairs(pictures: dict[tuple, dict]) -> list[dict]:
+    """Differences between models of two training sets, picture by picture, for each seed that has both."""
+    rows = []
+    for a, b in PAIRS:
+        for seed in dict.fromkeys(seed for seed, _ in pictures):
+            if not {(seed, a), (seed, b)} <= set(pictures):
+                continue
+            more, less = pictures[seed, a], pictures[seed, b]
+            named = {"part": "sets", "model": f"{TITLES[a]} - {TITLES[b]}", "seed": seed, "split": f"{a} - {b}"}
+            for name in (*VARIANTS, *CONTRASTS, "any", *SALIENCY):
+                if name in more and name in less:
+                    rows.append(named | {"condition": name} | _mean(more[name] - less[name]))
     return rows
 
 
@@ -114,10 +151,20 @@ def _binomial(row: dict) -> dict:
     """The interval of an accuracy that was measured on so many pictures, from its count."""
     if not np.isfinite(row.get("accuracy", np.nan)):
         return {}
-    right = round(row["accuracy"] * row["images"])
-    return dict(zip(("low", "high"), stats.binomtest(right, int(row["images"])).proportion_ci(method="wilson"), strict=True))
+    return _wilson(round(row["accuracy"] * row["images"]), int(row["images"]))
+
+
+def _wilson(right: int, of: int) -> dict:
+    interval = stats.binomtest(right, of).proportion_ci(method="wilson")
+    return {"low": float(interval.low), "high": float(interval.high)}
 
 
 def _mean(values: np.ndarray) -> dict:
-    low, high = metrics.mean_interval(values)
-    return {"images": len(values), "accuracy": float(np.mean(values)), "low": low, "high": high}
+    """Mean with its 95% interval: Wilson's for shares, which does not collapse at 0 and 1, else Student's."""
+    values = values[np.isfinite(values)].astype(float)
+    if not len(values):
+        return {"images": 0, "accuracy": float("nan"), "low": float("nan"), "high": float("nan")}
+    found = {"images": len(values), "accuracy": float(values.mean())}
+    if np.isin(values, (0.0, 1.0)).all():
+        return found | _wilson(int(values.sum()), len(values))
+    return found | dict(zip(("low", "high"), metrics.mean_interval(values), strict=True))
