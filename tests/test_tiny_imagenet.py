@@ -202,7 +202,7 @@ def test_candidates_are_all_with_a_small_box_whatever_their_masks(nine):
 def test_too_few_pictures_and_unknown_procedures_are_refused(nine):
     with pytest.raises(GazebookError, match=r"usable pictures of .*, no more than the 14"):
         data.load("tiny_imagenet9", "train", test_images=14)
-    with pytest.raises(GazebookError, match="test_images is 2.5; give a whole number"):
+    with pytest.raises(GazebookError, match=r"test_images is 2\.5; give a whole number"):
         data.load("tiny_imagenet9", "train", test_images=2.5)
     with pytest.raises(GazebookError, match="unknown mask procedure 'circle'; choose from ellipse"):
         data.load("tiny_imagenet9", "train", procedure="circle")
