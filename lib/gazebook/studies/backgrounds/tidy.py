@@ -106,15 +106,17 @@ def _per_picture(record: Record) -> dict[str, np.ndarray]:
 
 
 def _rows(record: Record, values: dict[str, np.ndarray], named: dict) -> list[dict]:
-    rows = [named | {"split": "test", "condition": name} | _mean(values[name]) for name in VARIANTS if name in values]
+    rows = [named | {"split": "test", "condition": name} | _share(values[name]) for name in VARIANTS if name in values]
     rows += [named | {"split": "contrast", "condition": name} | _mean(values[name]) for name in CONTRASTS]
     kinds = {name: values["category"] == i for i, name in enumerate(metrics.CATEGORIES)}
-    rows += [named | {"split": "categories", "condition": name} | _mean(own) for name, own in (kinds | _needed(values)).items()]
+    rows += [
+        named | {"split": "categories", "condition": name} | _share(own) for name, own in (kinds | _needed(values)).items()
+    ]
     for name in (*map(str, TRIES), "any"):
         if name in values:
-            rows.append(named | {"split": "fooled", "condition": name} | _mean(values[name]))
+            rows.append(named | {"split": "fooled", "condition": name} | _share(values[name]))
             own = values[name][values["right before"]]
-            rows.append(named | {"split": "fooled, right before", "condition": name} | _mean(own))
+            rows.append(named | {"split": "fooled, right before", "condition": name} | _share(own))
     rows += [named | {"split": "inside", "condition": name} | _mean(values[name]) for name in SALIENCY if name in values]
     others = pd.DataFrame([r for r in record.rows if r["split"] not in ("test", "adversarial")])
     if len(others):
@@ -160,11 +162,20 @@ def _wilson(right: int, of: int) -> dict:
 
 
 def _mean(values: np.ndarray) -> dict:
-    """Mean with its 95% interval: Wilson's for shares, which does not collapse at 0 and 1, else Student's."""
+    """Mean with Student's 95% interval."""
     values = values[np.isfinite(values)].astype(float)
     if not len(values):
         return {"images": 0, "accuracy": float("nan"), "low": float("nan"), "high": float("nan")}
-    found = {"images": len(values), "accuracy": float(values.mean())}
-    if np.isin(values, (0.0, 1.0)).all():
+    low, high = metrics.mean_interval(values)
+    return {"images": len(values), "accuracy": float(values.mean()), "low": low, "high": high}
+
+
+def _share(values: np.ndarray) -> dict:
+    """Mean of values in [0, 1] with its 95% interval: Wilson's where all are 0 or 1, which does not collapse at the ends.
+
+    Not for differences, even where those happen to be 0 or 1: Wilson's interval never reaches below 0.
+    """
+    found = _mean(values)
+    if found["images"] and np.isin(values, (0.0, 1.0)).all():
         return found | _wilson(int(values.sum()), len(values))
-    return found | dict(zip(("low", "high"), metrics.mean_interval(values), strict=True))
+    return found
