@@ -188,8 +188,9 @@ def gap_progress(frame: pd.DataFrame) -> Figure:
 
 
 def _classes(axes: Axes, labels: np.ndarray) -> list[str]:
+    """Short names: vehicle, instrument."""
     names = data.class_names(axes.fields["data"])
-    return [names[label] for label in labels]
+    return [names[label].split()[-1] for label in labels]
 
 
 def _seeds(rows: pd.DataFrame) -> pd.DataFrame:
