@@ -72,7 +72,7 @@ def figure(key: str, fig: Figure) -> None:
     plt.close(fig)  # or the cell would show it a second time
 
 
-def table(key: str, frame: pd.DataFrame, floatfmt: str = ".3f", **options) -> None:
+def table(key: str, frame: pd.DataFrame, floatfmt: str | tuple[str, ...] = ".3f", **options) -> None:
     """Glue a table under `key`, for a numbered and captioned `table` directive on the page; an empty one says so."""
     if frame.empty:
         frame = pd.DataFrame({"": ["too few runs for it"]})

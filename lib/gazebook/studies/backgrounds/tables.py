@@ -143,7 +143,6 @@ def category_table(frame: pd.DataFrame) -> pd.DataFrame:
 def reliance_table(frame: pd.DataFrame) -> pd.DataFrame:
     """BG-gap and true reliance of the models of scenes, in points; mean over seeds."""
     table = reliance(frame).groupby("correlation")[["gap", "reliance"]].mean() * 100
-    table.index = [f"{correlation:g}" for correlation in table.index]
     return table.rename(columns={"gap": "BG-gap", "reliance": "true reliance"}).rename_axis("correlation in training")
 
 
