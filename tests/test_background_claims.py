@@ -231,10 +231,10 @@ def test_the_gap_table_sets_the_papers_rows_below_ours(frame):
 
 
 def test_slopes_are_those_of_least_squares(frame):
-    table = claims.models(frame[frame["part"] == "family"])
-    value, low, high = claims.slope(table["original"], table["mixed_rand"])
+    table = tidy.models(frame[frame["part"] == "family"])
+    value, low, high = tidy.slope(table["original"], table["mixed_rand"])
     assert value == pytest.approx(1.2, abs=0.01) and low <= value <= high
-    assert np.isnan(claims.slope(table["original"][:3], table["mixed_rand"][:3])).all()
+    assert np.isnan(tidy.slope(table["original"][:3], table["mixed_rand"][:3])).all()
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_the_curve_of_fooled_foregrounds_is_read_off_the_tries(ledger):
 
 
 def test_progress_is_drawn_and_tabulated_over_models(frame, ledger):
-    table = claims.models(frame)
+    table = tidy.models(frame)
     assert len(table) == 8, "six of the family, Original and all pictures, each once whatever the seeds"
     assert len(tables.slope_table(table)) == 8 and figures.progress_dots(table).axes
-    assert tables.slope_table(claims.released(ledger, ["resnet50"])).empty
+    assert tables.slope_table(tidy.released(ledger, ["resnet50"])).empty

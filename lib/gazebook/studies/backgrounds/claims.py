@@ -9,22 +9,18 @@ compared are signs, orders and gaps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from gazebook import metrics
-from gazebook.data.composite import VARIANTS
-from gazebook.ledger import Ledger
-from gazebook.studies.backgrounds import runs
+from gazebook.studies.backgrounds import tidy
 from gazebook.studies.backgrounds.runs import LARGE
-from gazebook.studies.backgrounds.tidy import TITLES, tested
+from gazebook.studies.backgrounds.tidy import TITLES, natural, tested
 from gazebook.studies.verdicts import Claim, Finding, Verdict, of_cases, of_intervals, undecided
 
 BACKGROUNDS = ("only_bg_b", "only_bg_t", "no_fg")
-NATURAL = ("original", LARGE)  # training sets of whole pictures
 NO_GAP = 0.03  # BG-gaps within so much of zero count as none
 CLOSE = 0.05  # BG-gap and true reliance count as equal within so much
 
@@ -32,18 +28,20 @@ CLOSE = 0.05  # BG-gap and true reliance count as equal within so much
 def background_classifies_original(frame: pd.DataFrame) -> Finding:
     """1. Trained on backgrounds alone, tested on Original: accuracy against chance."""
     rows = tested(frame, "original")
-    return _above(rows[rows["training_set"].isin(BACKGROUNDS)], chance(frame))
+    return _above(rows[rows["training_set"].isin(BACKGROUNDS)], tidy.chance(frame))
 
 
 def background_classifies_background(frame: pd.DataFrame) -> Finding:
     """2. Trained and tested on the same kind of background-only pictures: accuracy against chance."""
     rows = tested(frame)
-    return _above(rows[rows["training_set"].isin(BACKGROUNDS) & (rows["training_set"] == rows["condition"])], chance(frame))
+    return _above(
+        rows[rows["training_set"].isin(BACKGROUNDS) & (rows["training_set"] == rows["condition"])], tidy.chance(frame)
+    )
 
 
 def silhouette_helps(frame: pd.DataFrame) -> Finding:
     """3. Accuracy on No-FG minus accuracy on Only-BG-B of models of whole pictures."""
-    return _above(_natural(tested(frame, "hole", split="contrast")), 0)
+    return _above(natural(tested(frame, "hole", split="contrast")), 0)
 
 
 def order_of_backgrounds(frame: pd.DataFrame) -> Finding:
@@ -59,23 +57,23 @@ def order_of_backgrounds(frame: pd.DataFrame) -> Finding:
 
 def box_leaks(frame: pd.DataFrame) -> Finding:
     """5. A forest that sees the box's place, size and shape: accuracy against chance."""
-    return _above(tested(frame, "box geometry", split="control"), chance(frame))
+    return _above(tested(frame, "box geometry", split="control"), tidy.chance(frame))
 
 
 def cutting_costs(frame: pd.DataFrame) -> Finding:
     """6. Accuracy on Original minus accuracy on Mixed-Same of models of whole pictures."""
-    return _above(_natural(tested(frame, "cut", split="contrast")), 0)
+    return _above(natural(tested(frame, "cut", split="contrast")), 0)
 
 
 def gap_is_positive(frame: pd.DataFrame) -> Finding:
     """7. BG-gap of models of whole pictures and of pretrained models."""
-    own = _natural(tested(frame, "gap", split="contrast"))
+    own = natural(tested(frame, "gap", split="contrast"))
     return _above(pd.concat([own, tested(frame, "gap", "pretrained", "contrast")]), 0)
 
 
 def whole_pictures_teach_backgrounds(frame: pd.DataFrame) -> Finding:
     """8. Models of whole pictures on Only-BG-T: accuracy against chance."""
-    return _above(_natural(tested(frame, "only_bg_t")), chance(frame))
+    return _above(natural(tested(frame, "only_bg_t")), tidy.chance(frame))
 
 
 def pretrained_gap_is_smaller(frame: pd.DataFrame) -> Finding:
@@ -87,7 +85,7 @@ def pretrained_gap_is_smaller(frame: pd.DataFrame) -> Finding:
 
 def most_are_vulnerable(frame: pd.DataFrame) -> Finding:
     """10. Share of foregrounds that some background fools, of models of whole pictures, against one half."""
-    return _above(_natural(tested(frame, "any", split="fooled")), 0.5)
+    return _above(natural(tested(frame, "any", split="fooled")), 0.5)
 
 
 def mixed_rand_closes_the_gap(frame: pd.DataFrame) -> Finding:
@@ -128,12 +126,12 @@ def saliency_moves_inside(frame: pd.DataFrame) -> Finding:
 
 def background_is_needed(frame: pd.DataFrame) -> Finding:
     """16. Of the pictures classified rightly: the share that is wrong before most backgrounds, against one half."""
-    return _above(_natural(tested(frame, "needed", split="categories")), 0.5)
+    return _above(natural(tested(frame, "needed", split="categories")), 0.5)
 
 
 def background_is_needed_beyond_cutting(frame: pd.DataFrame) -> Finding:
     """16b. The same of the pictures that are also right before backgrounds of their own class."""
-    return _above(_natural(tested(frame, "needed, survives cutting", split="categories")), 0.5)
+    return _above(natural(tested(frame, "needed, survives cutting", split="categories")), 0.5)
 
 
 def progress_uses_backgrounds(frame: pd.DataFrame) -> Finding:
@@ -160,13 +158,13 @@ def gap_ranks_correlation(frame: pd.DataFrame) -> Finding:
 
 def gap_ranks_reliance(frame: pd.DataFrame) -> Finding:
     """C2. Rank correlation of BG-gap and true reliance over all models of scenes."""
-    table = reliance(frame)
+    table = tidy.reliance(frame)
     return _ranks([metrics.rank_correlation(table["reliance"], table["gap"])] if len(table) else [])
 
 
 def gap_is_reliance(frame: pd.DataFrame) -> Finding:
     """C3. BG-gap lies within five points of true reliance, model by model."""
-    table = reliance(frame)
+    table = tidy.reliance(frame)
     off = table["gap"] - table["reliance"]
     text = f"gap minus reliance {100 * off.min():+.1f} to {100 * off.max():+.1f} points" if len(table) else ""
     return of_cases(off.abs() < CLOSE, text)
@@ -174,14 +172,14 @@ def gap_is_reliance(frame: pd.DataFrame) -> Finding:
 
 def silhouette_leaks(frame: pd.DataFrame) -> Finding:
     """C4. A forest that sees the silhouette alone: accuracy against chance."""
-    return _above(tested(frame, "silhouette", split="control"), chance(frame))
+    return _above(tested(frame, "silhouette", split="control"), tidy.chance(frame))
 
 
 def objects_differ(frame: pd.DataFrame) -> Finding:
     """C5. If all objects were equally easy to fool, and each try by itself, 1 - (1 - e)^10 of them would fall within ten
     backgrounds. That bound minus the share that does.
     """
-    rows = _natural(tested(frame, split="fooled"))
+    rows = natural(tested(frame, split="fooled"))
     one = rows[rows["condition"] == "1"].set_index(["model", "seed"])["accuracy"]
     ten = rows[rows["condition"] == "10"].set_index(["model", "seed"])
     bound = 1 - (1 - one) ** 10
@@ -209,58 +207,12 @@ def rectangle_fails(frame: pd.DataFrame) -> Finding:
     return of_cases(table["rectangle"] > table["ellipse"], text)
 
 
-def chance(frame: pd.DataFrame) -> float:
-    """One over the number of classes: nine, or in scenes ten."""
-    return 1 / frame.attrs.get("classes", 9)
-
-
-def reliance(frame: pd.DataFrame) -> pd.DataFrame:
-    """For each model of scenes: correlation in training, BG-gap, and true reliance, the accuracy that is lost when the same
-    objects are drawn on random backgrounds instead of their class's own.
-    """
-    keys = ["key", "correlation", "seed"]
-    truth = tested(frame, part="scenes", split="truth").pivot_table(index=keys, columns="condition", values="accuracy")
-    if not {"rendered_home", "rendered_random"} <= set(truth):
-        return pd.DataFrame(columns=["correlation", "seed", "gap", "reliance"])
-    gap = tested(frame, "gap", "scenes", "contrast").set_index(keys)["accuracy"]
-    table = pd.DataFrame({"gap": gap, "reliance": truth["rendered_home"] - truth["rendered_random"]})
-    return table.dropna().reset_index().drop(columns="key")
-
-
-def models(frame: pd.DataFrame) -> pd.DataFrame:
-    """The models of whole pictures that chapter 7 compares: a row each (mean over seeds), a column a variant."""
-    own = _natural(frame[(frame["part"].isin(["sets", "family"])) & (frame["split"] == "test")])
-    return own.pivot_table(index=["part", "model"], columns="condition", values="accuracy", sort=False).dropna()
-
-
-def released(ledger: Ledger, names: Sequence[str]) -> pd.DataFrame:
-    """ImageNet classifiers on the released ImageNet-9, those that are in the ledger: a row each, a column a variant."""
-    rows = [
-        {"part": "released", "model": record.run.trunk} | {row["condition"]: row["accuracy"] for row in record.rows}
-        for record in ledger.records(runs.released(names))
-    ]
-    return pd.DataFrame(rows, columns=["part", "model", *VARIANTS]).set_index(["part", "model"])
-
-
-def slope(x: pd.Series, y: pd.Series) -> tuple[float, float, float]:
-    """Least-squares slope with its 95% interval; NaN for fewer than four models."""
-    if len(x) < 4 or np.ptp(x) == 0:
-        return (float("nan"),) * 3
-    fit = stats.linregress(x, y)
-    half = stats.t.ppf(0.975, len(x) - 2) * fit.stderr
-    return float(fit.slope), float(fit.slope - half), float(fit.slope + half)
-
-
 def _slope(frame: pd.DataFrame, of: Callable[[pd.DataFrame], pd.Series]) -> Finding:
-    table = models(frame)
+    table = tidy.models(frame)
     if not len(table):
         return undecided("no runs for it yet")
-    found = slope(table["original"], of(table))
+    found = tidy.slope(table["original"], of(table))
     return of_intervals([found], f"slope {found[0]:+.2f} [{found[1]:+.2f}, {found[2]:+.2f}] over {len(table)} models")
-
-
-def _natural(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows["training_set"].isin(NATURAL)]
 
 
 def _of(rows: pd.DataFrame, training_set: str) -> pd.DataFrame:

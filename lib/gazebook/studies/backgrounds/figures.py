@@ -10,10 +10,9 @@ from gazebook import data, metrics, plots
 from gazebook.data.composite import VARIANTS
 from gazebook.ledger import Ledger
 from gazebook.metrics import fooled_within
-from gazebook.studies.backgrounds.claims import models, reliance, slope
 from gazebook.studies.backgrounds.runs import Axes, reference, trained_on
 from gazebook.studies.backgrounds.tables import COMPARED, cross
-from gazebook.studies.backgrounds.tidy import TITLES, tested
+from gazebook.studies.backgrounds.tidy import TITLES, models, reliance, slope, tested
 
 PROCEDURES = {"ellipse": "ellipse", "rectangle": "rectangle", "rectangle4": "enlarged"}
 
@@ -160,7 +159,7 @@ def category_sheet(ledger: Ledger, axes: Axes) -> Figure:
 
 
 def progress_dots(table: pd.DataFrame) -> Figure:
-    """Accuracy on five variants against accuracy on Original, a dot a model (see `claims.models`), with least-squares lines."""
+    """Accuracy on five variants against accuracy on Original, a dot a model (see `tidy.models`), with least-squares lines."""
     shown = ("mixed_same", "mixed_rand", "only_fg", "no_fg", "only_bg_t")
     long = table[["original", *shown]].reset_index(drop=True).melt("original", var_name="variant", value_name="accuracy")
     fig = plots.dots(

@@ -9,9 +9,8 @@ import pandas as pd
 
 from gazebook import metrics
 from gazebook.data.composite import VARIANTS
-from gazebook.studies.backgrounds.claims import reliance, slope
 from gazebook.studies.backgrounds.runs import LARGE, TRAINING_SETS
-from gazebook.studies.backgrounds.tidy import TITLES, tested
+from gazebook.studies.backgrounds.tidy import TITLES, reliance, slope, tested
 
 PARTS = {"sets": "nine classes", "pretrained": "ImageNet"}
 COMPARED = ("original", LARGE, "mixed_rand")
@@ -147,7 +146,7 @@ def reliance_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def slope_table(table: pd.DataFrame) -> pd.DataFrame:
-    """How many points a variant gains for each point on Original, across models (see `claims.models`), with the 95%
+    """How many points a variant gains for each point on Original, across models (see `tidy.models`), with the 95%
     interval of the slope.
     """
     wanted = {TITLES[v]: table[v] for v in VARIANTS[1:]} if len(table) > 3 else {}

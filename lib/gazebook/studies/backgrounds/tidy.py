@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
@@ -14,6 +16,7 @@ from gazebook.ledger import Ledger, Record
 from gazebook.runs import Run
 from gazebook.studies.backgrounds.evaluation import categories, correctness
 from gazebook.studies.backgrounds.runs import AXES, LARGE, Axes, family, pretrained, scenes, trained_on
+from gazebook.studies.backgrounds.runs import released as released_runs
 
 TITLES = {
     "original": "Original",
@@ -32,6 +35,7 @@ CONTRASTS = {
     "cut": ("original", "mixed_same"),
     "hole": ("no_fg", "only_bg_b"),
 }
+NATURAL = ("original", LARGE)  # training sets of whole pictures
 # training sets whose models are compared picture by picture: the first minus the second
 PAIRS = (("original", "mixed_rand"), ("original", LARGE))
 TRIES = (1, 10, 100)  # backgrounds tried
@@ -74,6 +78,53 @@ def tested(frame: pd.DataFrame, condition: str | None = None, part: str = "sets"
     """The rows of a part and split, of one condition or all."""
     rows = frame[(frame["part"] == part) & (frame["split"] == split)]
     return rows if condition is None else rows[rows["condition"] == condition]
+
+
+def natural(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of models of whole pictures."""
+    return rows[rows["training_set"].isin(NATURAL)]
+
+
+def chance(frame: pd.DataFrame) -> float:
+    """One over the number of classes: nine, or in scenes ten."""
+    return 1 / frame.attrs.get("classes", 9)
+
+
+def reliance(frame: pd.DataFrame) -> pd.DataFrame:
+    """For each model of scenes: correlation in training, BG-gap, and true reliance, the accuracy that is lost when the same
+    objects are drawn on random backgrounds instead of their class's own.
+    """
+    keys = ["key", "correlation", "seed"]
+    truth = tested(frame, part="scenes", split="truth").pivot_table(index=keys, columns="condition", values="accuracy")
+    if not {"rendered_home", "rendered_random"} <= set(truth):
+        return pd.DataFrame(columns=["correlation", "seed", "gap", "reliance"])
+    gap = tested(frame, "gap", "scenes", "contrast").set_index(keys)["accuracy"]
+    table = pd.DataFrame({"gap": gap, "reliance": truth["rendered_home"] - truth["rendered_random"]})
+    return table.dropna().reset_index().drop(columns="key")
+
+
+def models(frame: pd.DataFrame) -> pd.DataFrame:
+    """The models of whole pictures that chapter 7 compares: a row each (mean over seeds), a column a variant."""
+    own = natural(frame[(frame["part"].isin(["sets", "family"])) & (frame["split"] == "test")])
+    return own.pivot_table(index=["part", "model"], columns="condition", values="accuracy", sort=False).dropna()
+
+
+def released(ledger: Ledger, names: Sequence[str]) -> pd.DataFrame:
+    """ImageNet classifiers on the released ImageNet-9, those that are in the ledger: a row each, a column a variant."""
+    rows = [
+        {"part": "released", "model": record.run.trunk} | {row["condition"]: row["accuracy"] for row in record.rows}
+        for record in ledger.records(released_runs(names))
+    ]
+    return pd.DataFrame(rows, columns=["part", "model", *VARIANTS]).set_index(["part", "model"])
+
+
+def slope(x: pd.Series, y: pd.Series) -> tuple[float, float, float]:
+    """Least-squares slope with its 95% interval; NaN for fewer than four models."""
+    if len(x) < 4 or np.ptp(x) == 0:
+        return (float("nan"),) * 3
+    fit = stats.linregress(x, y)
+    half = stats.t.ppf(0.975, len(x) - 2) * fit.stderr
+    return float(fit.slope), float(fit.slope - half), float(fit.slope + half)
 
 
 def _labelled(axes: Axes) -> dict[str, list[tuple[Run, dict]]]:
