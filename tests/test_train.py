@@ -162,14 +162,14 @@ def test_an_intervention_sees_each_batch_after_augmentation_and_can_change_it(sc
         assert x.shape[1:] == (3, 32, 32) and float(x.min()) >= 0 and float(x.max()) <= 1
         seen.append(len(labels))
         torch.rand(3, generator=generator)  # its own draws do not change the training's
-        return x
+        return x, labels
 
     net = model()
     fit(net, scenes, RECIPE, intervene=look, progress=False)
     assert sum(seen) == 4 * 200 and same(weights(net), unbroken[2])
 
     blind = model()
-    fit(blind, scenes, RECIPE, intervene=lambda net, x, labels, generator: torch.zeros_like(x), progress=False)
+    fit(blind, scenes, RECIPE, intervene=lambda net, x, labels, generator: (torch.zeros_like(x), labels), progress=False)
     assert not same(weights(blind), unbroken[2])
 
 

@@ -27,8 +27,9 @@ class Run:
     rate at the start. `train_images` and `test_images` limit a split to that many images, class-balanced; None
     takes all. `fraction` is the class-balanced, nested, seeded share of those training images, and `variant` what becomes
     of them (see `data.composite`). Exactly one of `epochs` and `updates` gives the training's length; 0 updates leave a
-    pretrained model as it is. `evaluation` says what the study measures beyond its default; its `data` are options of the
-    test images where they differ from `data_options`.
+    pretrained model as it is. `method` says what differs from plain training (see `train.methods`); with `probe` a linear
+    head is fitted afterwards to the frozen trunk. `evaluation` says what the study measures beyond its default; its `data`
+    are options of the test images where they differ from `data_options`.
     """
 
     study: str
@@ -43,14 +44,19 @@ class Run:
     trunk_options: dict[str, Any] = field(default_factory=dict)
     head: str = "scribe"
     head_options: dict[str, Any] = field(default_factory=dict)
+    method: str = "plain"
+    method_options: dict[str, Any] = field(default_factory=dict)
+    probe: bool = False
     epochs: int | None = 30
     updates: int | None = None
     batch_size: int = 128
+    optimizer: str = "sgd"
     lr: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
     milestones: tuple[float, ...] = (2 / 3, 5 / 6)
     gamma: float = 0.1
+    schedule: str = "steps"
     precision: str = "bf16"
     seed: int = 0
     evaluation: dict[str, Any] = field(default_factory=dict)
@@ -68,6 +74,8 @@ class Run:
                 raise GazebookError(f"{name} is {value!r}; give a whole number of at least {least}")
         if self.updates == 0 and self.head != "imagenet":
             raise GazebookError("0 updates are for pretrained models (head imagenet); give at least 1")
+        if self.method == "contrastive" and not self.probe:
+            raise GazebookError("contrastive training leaves the head untrained; set probe to True")
         if self.precision not in ("bf16", "fp32"):
             raise GazebookError(f"precision is {self.precision!r}; give bf16 or fp32")
 
@@ -88,7 +96,7 @@ class Run:
     @property
     def training(self) -> Run:
         """The run without what only matters after training: runs that share it share their trained weights."""
-        return self.replace(evaluation={}, test_images=None)
+        return self.replace(evaluation={}, test_images=None, probe=self.method == "contrastive")
 
     def __hash__(self):
         return hash(self.key)

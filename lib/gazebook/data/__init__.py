@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from gazebook.data import cifar10, imagenet9, scenes, tiny_imagenet, tiny_imagenet9
+from gazebook.data import cifar10, imagenet9, rival6_tiny, rival10, scenes, tiny_imagenet, tiny_imagenet9
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import GazebookError
 
@@ -14,6 +14,8 @@ SOURCES: dict[str, ModuleType] = {
     "scenes": scenes,
     "cifar10": cifar10,
     "imagenet9": imagenet9,
+    "rival6_tiny": rival6_tiny,
+    "rival10": rival10,
     "tiny_imagenet": tiny_imagenet,
     "tiny_imagenet9": tiny_imagenet9,
 }

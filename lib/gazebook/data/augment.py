@@ -10,6 +10,7 @@ pictures for any image device, and no step waits for a GPU.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -25,6 +26,9 @@ DISTORTION = 0.5
 PERSPECTIVE_PROBABILITY = 0.5
 BRIGHTNESS = CONTRAST = SATURATION = 0.3
 HUE = 0.1
+CROP_AREA = (0.3, 1.0)  # of the picture: SimCLR's .08 leaves too little of 32 pixels
+CROP_ASPECT = math.log(4 / 3)
+GREY_PROBABILITY = 0.2
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as in torchvision and Pillow
 
 
@@ -111,6 +115,26 @@ def combined(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return images
 
 
+def resized_crop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """RandomResizedCrop for contrastive views: a window of CROP_AREA of the picture, aspect 3/4 to 4/3, at its size again."""
+    n, device = len(images), images.device
+    area = _uniform(*CROP_AREA, n, generator)
+    aspect = torch.exp(_uniform(-CROP_ASPECT, CROP_ASPECT, n, generator))
+    width, height = (area * aspect).sqrt().clamp_max(1), (area / aspect).sqrt().clamp_max(1)
+    x, y = ((2 * _uniform(0, 1, n, generator) - 1) * (1 - side) for side in (width, height))
+    zero = torch.zeros(n)
+    theta = torch.stack([torch.stack([width, zero, x], 1), torch.stack([zero, height, y], 1)], 1).to(device)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    found = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return found.round_().to(torch.uint8)
+
+
+def grey(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """RandomGrayscale(.2)."""
+    chosen = (_uniform(0, 1, len(images), generator) < GREY_PROBABILITY).to(images.device)
+    return torch.where(chosen[:, None, None, None], _grey(images.float()).round().to(torch.uint8), images)
+
+
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": none,
     "crop": crop,
@@ -120,19 +144,20 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "color": color,
     "combined": combined,
 }
+VIEWS: dict[str, Augmentation] = {"resized_crop": resized_crop, "grey": grey}  # further ones, for contrastive training (part 3)
 
 
 def named(name: str) -> Augmentation:
-    """One of AUGMENTATIONS, or several one after the other: "crop+flip". Raises GazebookError for an unknown name."""
-    parts = name.split("+")
-    if unknown := [part for part in parts if part not in AUGMENTATIONS]:
+    """One of AUGMENTATIONS or VIEWS, or several one after the other: "crop+flip". Raises GazebookError for an unknown name."""
+    known, parts = AUGMENTATIONS | VIEWS, name.split("+")
+    if unknown := [part for part in parts if part not in known]:
         raise GazebookError(
-            f"unknown augmentation {unknown[0]!r}; choose from {', '.join(AUGMENTATIONS)}, or join some of them: crop+flip"
+            f"unknown augmentation {unknown[0]!r}; choose from {', '.join(known)}, or join some of them: crop+flip"
         )
 
     def chain(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         for part in parts:
-            images = AUGMENTATIONS[part](images, generator)
+            images = known[part](images, generator)
         return images
 
     return chain

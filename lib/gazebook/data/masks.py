@@ -14,6 +14,7 @@ from multiprocessing import get_context
 
 import cv2
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from gazebook.errors import GazebookError
@@ -83,6 +84,14 @@ def masks(
             out[start : start + len(found)] = found
             bar.update(len(found))
     return out
+
+
+def boxes_as_masks(boxes: torch.Tensor, size: int) -> torch.Tensor:
+    """Boxes int64 [N, 4] (x0, y0, x1, y1, end exclusive) as masks bool [N, size, size]."""
+    place = torch.arange(size)
+    x0, y0, x1, y1 = (boxes[:, i, None] for i in range(4))
+    columns, rows = (place >= x0) & (place < x1), (place >= y0) & (place < y1)
+    return rows[:, :, None] & columns[:, None, :]
 
 
 def _run(tasks: list[tuple], processes: int, images: int) -> Iterator[np.ndarray]:

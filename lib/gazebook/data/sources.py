@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 from PIL import Image, UnidentifiedImageError
+from safetensors import SafetensorError, safe_open
 
 from gazebook.errors import GazebookError
+from gazebook.files import replacing
 
 
 def cache_folder() -> Path:
@@ -46,6 +50,25 @@ def decode(picture: bytes | Path, name: str, remedy: str, size: tuple[int, int] 
         found, wanted = (f"{s[1]} x {s[0]}" for s in (pixels.shape, size))
         raise GazebookError(f"{name} has {found} pixels, not {wanted}; {remedy}")
     return pixels
+
+
+def made_once(folder: str, name: str, build: Callable[[Path], None]) -> Path:
+    """The safetensors file of that name in a folder of the cache; if it is not there, or damaged, `build` writes it.
+
+    It must carry a metadata text `about` in JSON. It appears whole or not at all.
+    """
+    file = cache_folder() / folder / f"{name}.safetensors"
+    try:
+        with safe_open(file, "pt") as stored:
+            json.loads(stored.metadata()["about"])
+        return file
+    except FileNotFoundError:
+        pass
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        file.unlink(missing_ok=True)
+    with replacing(file) as partial:
+        build(partial)
+    return file
 
 
 @contextmanager

@@ -6,6 +6,7 @@ The official test pictures have no labels, so `test` is the validation split.
 
 from __future__ import annotations
 
+import hashlib
 import lzma
 import re
 import tarfile
@@ -77,6 +78,17 @@ def prepare(root: str | Path | None = None) -> Path:
                 f"folder that holds {FOLDERS[0]}/{TOP}.zip"
             ) from error
     return _in(target)
+
+
+def fingerprint(place: Path) -> str:
+    """A hash of what the pictures are: of an archive's content, or of the names and sizes of a folder's files."""
+    digest = hashlib.sha256()
+    if place.is_file():
+        with place.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    for file in sorted(f for f in place.rglob("*") if f.is_file()):
+        digest.update(f"{file.relative_to(place)} {file.stat().st_size} ".encode())
+    return digest.hexdigest()
 
 
 def _folders(root: str | Path | None) -> list[Path]:

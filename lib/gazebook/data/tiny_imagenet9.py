@@ -16,16 +16,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from gazebook.data import tiny_imagenet
 from gazebook.data.image_set import ImageSet
 from gazebook.data.masks import PROCEDURES, masks
-from gazebook.data.sources import cache_folder
+from gazebook.data.sources import made_once
 from gazebook.data.superclasses import NAMES, superclass_of_wnid
 from gazebook.errors import GazebookError
-from gazebook.files import replacing
 
 CLASS_NAMES = NAMES
 SIZE = tiny_imagenet.SIZE
@@ -120,29 +119,9 @@ def _built(root: str | Path | None, procedure: str, test_images: int) -> Path:
     if type(test_images) is not int or test_images < 1:
         raise GazebookError(f"test_images is {test_images!r}; give a whole number of at least 1")
     place = tiny_imagenet.prepare(root)
-    made_from = f"{MADE} {_listing(place)} {procedure} {test_images}"
-    file = cache_folder() / "tiny_imagenet9" / f"{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.safetensors"
-    try:
-        with safe_open(file, "pt") as stored:
-            json.loads(stored.metadata()["about"])
-        return file
-    except FileNotFoundError:
-        pass
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        file.unlink(missing_ok=True)
-    _build(file, root, procedure, test_images)
-    return file
-
-
-def _listing(place: Path) -> str:
-    """A hash of what the pictures are: an archive's content, or the names and sizes of a folder's files."""
-    digest = hashlib.sha256()
-    if place.is_file():
-        with place.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    for file in sorted(f for f in place.rglob("*") if f.is_file()):
-        digest.update(f"{file.relative_to(place)} {file.stat().st_size} ".encode())
-    return digest.hexdigest()
+    made_from = f"{MADE} {tiny_imagenet.fingerprint(place)} {procedure} {test_images}"
+    name = hashlib.sha256(made_from.encode()).hexdigest()[:16]
+    return made_once("tiny_imagenet9", name, lambda file: _build(file, root, procedure, test_images))
 
 
 def _build(file: Path, root: str | Path | None, procedure: str, test_images: int) -> None:
@@ -180,8 +159,7 @@ def _build(file: Path, root: str | Path | None, procedure: str, test_images: int
     }
     tensors = {n: getattr(pool, n)[index].contiguous() for n in ("images", "labels", "boxes")}
     tensors["masks"] = torch.from_numpy(found[np.concatenate([train, test])].astype(np.uint8))
-    with replacing(file) as partial:
-        save_file(tensors, partial, metadata={"about": json.dumps(about)})
+    save_file(tensors, file, metadata={"about": json.dumps(about)})
 
 
 def _pool(root: str | Path | None) -> _Pool:

@@ -28,7 +28,7 @@ def grad_cam(
     captured: list[torch.Tensor] = []
     hook = layer.register_forward_hook(lambda _module, _inputs, output: captured.append(output))
     try:
-        with _as_in_evaluation(model), torch.enable_grad():
+        with as_in_evaluation(model), torch.enable_grad():
             score = _score(model, images.detach().requires_grad_(), classes)
             (gradient,) = torch.autograd.grad(score, captured[-1])
     finally:
@@ -44,7 +44,7 @@ def input_gradient(model: nn.Module, images: torch.Tensor, classes: torch.Tensor
 
     float [N, 3, H, W], int64 [N] -> float32 [N, H, W], not scaled. Leaves the model as `grad_cam` does.
     """
-    with _as_in_evaluation(model), torch.enable_grad():
+    with as_in_evaluation(model), torch.enable_grad():
         inputs = images.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(_score(model, inputs, classes), inputs)
     return gradient.abs().amax(dim=1).float()
@@ -63,7 +63,7 @@ def _score(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> tor
 
 
 @contextmanager
-def _as_in_evaluation(model: nn.Module) -> Iterator[None]:
+def as_in_evaluation(model: nn.Module) -> Iterator[None]:
     """Every module in evaluation mode, and afterwards in the mode in which it was."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

@@ -1,5 +1,6 @@
 """What is measured, and how sure one may be of it."""
 
+from gazebook.metrics.alignment import SCORES, centred_gaussian, saliency_alignment
 from gazebook.metrics.attention import (
     SOFT,
     attention_mse,
@@ -17,26 +18,39 @@ from gazebook.metrics.backgrounds import (
     saliency_share,
 )
 from gazebook.metrics.calibration import accuracy, confidence, expected_calibration_error, reliability_bins
+from gazebook.metrics.foreground import (
+    foreground_sensitivity_interval,
+    macro_accuracy,
+    relative_foreground_sensitivity,
+    warning_zone,
+)
 from gazebook.metrics.statistics import bootstrap_interval, mean_interval, rank_correlation
 
 __all__ = [
     "CATEGORIES",
+    "SCORES",
     "SOFT",
     "accuracy",
     "attention_mse",
     "background_categories",
     "background_gap",
     "bootstrap_interval",
+    "centred_gaussian",
     "classes_per_image",
     "confidence",
     "expected_calibration_error",
     "fooled_within",
+    "foreground_sensitivity_interval",
+    "macro_accuracy",
     "mean_interval",
     "rank_correlation",
     "regions_per_image",
+    "relative_foreground_sensitivity",
     "reliability_bins",
+    "saliency_alignment",
     "saliency_share",
     "soft_share",
     "sparsity",
     "sparsity_per_image",
+    "warning_zone",
 ]

@@ -9,8 +9,9 @@ from gazebook.errors import GazebookError
 from gazebook.models import pretrained
 from gazebook.models.heads import ScribeHead, SoftmaxHead, implicit_background, lse_pool
 from gazebook.models.resnet import ResNet8, ResNet18
+from gazebook.models.vit import ViT
 
-TRUNKS = {"resnet8": ResNet8, "resnet18": ResNet18}
+TRUNKS = {"resnet8": ResNet8, "resnet18": ResNet18, "vit": ViT}
 HEADS = {"softmax": SoftmaxHead, "scribe": ScribeHead}
 IMAGENET = "imagenet"  # instead of a head: a whole model, pretrained on ImageNet's 1000 classes
 
@@ -41,9 +42,13 @@ class Classifier(nn.Module):
         self.register_buffer("mean", torch.tensor((0.4914, 0.4822, 0.4465)).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor((0.2023, 0.1994, 0.2010)).view(3, 1, 1), persistent=False)
 
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the trunk sees: float [N, 3, H, W] in [0, 1] -> features [N, K, h, w]."""
+        return self.trunk((x - self.mean) / self.std)
+
     def cam(self, x: torch.Tensor) -> torch.Tensor:
         """Class activation maps: float [N, 3, H, W] in [0, 1] -> logits of each class at each place [N, C, h, w]."""
-        return self.head.maps(self.trunk((x - self.mean) / self.std))
+        return self.head.maps(self.features(x))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Image logits: float [N, 3, H, W] in [0, 1] -> [N, C]."""

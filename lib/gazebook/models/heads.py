@@ -41,7 +41,7 @@ class SoftmaxHead(nn.Module):
         return maps.float().mean(dim=(2, 3))
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Mean cross-entropy of logits [N, C] and labels int64 [N]."""
+        """Mean cross-entropy of logits [N, C] and labels int64 [N], or shares of each class float [N, C]."""
         return F.cross_entropy(logits, labels)
 
 

@@ -12,9 +12,9 @@ from types import ModuleType
 
 from gazebook.errors import GazebookError
 from gazebook.runs import PROFILES, Run
-from gazebook.studies import backgrounds, scribe
+from gazebook.studies import backgrounds, foregrounds, scribe
 
-STUDIES: dict[str, ModuleType] = {"scribe": scribe, "backgrounds": backgrounds}
+STUDIES: dict[str, ModuleType] = {"scribe": scribe, "backgrounds": backgrounds, "foregrounds": foregrounds}
 
 __all__ = ["STUDIES", "grid", "study"]
 

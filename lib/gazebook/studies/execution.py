@@ -19,7 +19,7 @@ from gazebook.ledger import Record
 from gazebook.provenance import provenance
 from gazebook.runs import Run
 from gazebook.studies import study
-from gazebook.train import Recipe, checkpoint, fit, precision_on
+from gazebook.train import Recipe, checkpoint, fit, linear_probe, methods, precision_on
 
 
 def execute(
@@ -45,10 +45,12 @@ def execute(
     model.to(device=device, memory_format=torch.channels_last)
     history = checkpoint.restore(weights_file, model) if weights_file and train else []
     if train and not history:
+        method = methods.named(run.method, run.method_options)
         history = fit(
-            model,
+            method.wrap(model) if hasattr(method, "wrap") else model,
             train,
             recipe(run),
+            intervene=method,
             device=device,
             checkpoint_file=checkpoint_file,
             deadline=deadline,
@@ -57,6 +59,8 @@ def execute(
         )
         if weights_file:
             checkpoint.save(weights_file, model, None, history, run=json.dumps(run.training.canonical()))
+    if run.probe:
+        linear_probe(model, train, device)
     fitted = time.monotonic() - fitting
     rows, arrays, *measured = study(run.study).evaluate(model, run, train, test, device)
     seconds = sum(e["seconds"] for e in history)  # of every call, when the training was resumed

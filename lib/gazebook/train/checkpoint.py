@@ -15,12 +15,11 @@ from gazebook.files import replacing
 
 
 def save(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, history: list[dict], **metadata: str) -> None:
-    """Write model weights, momentum buffers, history and further texts to `file`; the old file stays whole until then."""
+    """Write model weights, the optimiser's state, history and further texts to `file`; the old file stays whole until then."""
     tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
     if optimizer is not None:
         for i, p in enumerate(model.parameters()):
-            if (momentum := optimizer.state[p].get("momentum_buffer")) is not None:
-                tensors[f"momentum.{i}"] = momentum.contiguous()
+            tensors |= {f"optimizer.{i}.{n}": t.contiguous() for n, t in optimizer.state[p].items() if t is not None}
     with replacing(file) as partial:
         save_file(tensors, partial, metadata={"history": json.dumps(history), **metadata})
 
@@ -48,7 +47,9 @@ def restore(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | Non
     except (SafetensorError, OSError, RuntimeError, TypeError, KeyError, ValueError) as error:
         raise GazebookError(f"the checkpoint {file} is damaged or of another model; delete it and run again") from error
     for i, p in enumerate(model.parameters()):
-        if optimizer is not None and f"momentum.{i}" in tensors:
-            momentum = torch.empty_like(p)  # keeps the parameter's device and memory format
-            optimizer.state[p]["momentum_buffer"] = momentum.copy_(tensors[f"momentum.{i}"])
+        prefix = f"optimizer.{i}."
+        for name in (n for n in tensors if optimizer is not None and n.startswith(prefix)):
+            # like the parameter, device and memory format; AdamW counts its steps in a number on the CPU
+            like = torch.empty_like(p).copy_(tensors[name]) if tensors[name].shape == p.shape else tensors[name]
+            optimizer.state[p][name.removeprefix(prefix)] = like
     return history

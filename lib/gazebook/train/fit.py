@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, cos, pi
 from pathlib import Path
 
 import torch
@@ -15,33 +15,46 @@ from tqdm import tqdm
 
 from gazebook.data import augment
 from gazebook.data.image_set import ImageSet
-from gazebook.errors import BudgetSpentError, DivergedError
+from gazebook.errors import BudgetSpentError, DivergedError, GazebookError
 from gazebook.train import checkpoint
 
 SPENT = "the time budget ended; the same call goes on from the last checkpoint"
-# called with model, images float [N, 3, H, W] in [0, 1], labels int64 [N], a generator of its own; gives images of that shape
-Intervention = Callable[[nn.Module, torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
+# called with model, images float [N, 3, H, W] in [0, 1], labels int64 [N], a generator of its own; gives images and targets,
+# labels int64 or shares of each class float [N, C]. With an attribute `views` of V, images are V augmentations of the batch,
+# one after the other, [V N, 3, H, W].
+Intervention = Callable[[nn.Module, torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("steps", "cosine")
+WARM_UP = 0.1  # share of the training in which the learning rate of schedule "cosine" rises
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How to train. The defaults are the study's (paper 1, section 3.1 and released notebooks).
 
-    Give `epochs` or `updates`; `milestones` are shares of the training at which the learning rate is multiplied by
-    `gamma`; `precision` is bf16 (autocast; weights, BatchNorm and pooling stay float32) or fp32.
+    Give `epochs` or `updates`. `schedule` "steps" multiplies the learning rate by `gamma` at `milestones`, shares of the
+    training; "cosine" lets it rise linearly for a tenth of the training, then fall to 0. `optimizer` is sgd (with `momentum`)
+    or adamw; `precision` bf16 (autocast; weights, BatchNorm and pooling stay float32) or fp32.
     """
 
     epochs: int | None = 30
     updates: int | None = None
     batch_size: int = 128
+    optimizer: str = "sgd"
     lr: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
     milestones: tuple[float, ...] = (2 / 3, 5 / 6)
     gamma: float = 0.1
+    schedule: str = "steps"
     precision: str = "bf16"
     augmentation: str = "none"
     seed: int = 0
+
+    def __post_init__(self):
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise GazebookError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}")
 
     def length(self, num_images: int) -> tuple[int, int]:
         """(updates in all, updates an epoch) for a training set of that many images."""
@@ -50,6 +63,10 @@ class Recipe:
 
     def lr_at(self, update: int, total: int) -> float:
         """The learning rate of an update, counted from 0."""
+        if self.schedule == "cosine":
+            warm = max(1, round(WARM_UP * total))
+            rest = (update - warm) / max(1, total - warm)
+            return self.lr * ((update + 1) / warm if update < warm else (1 + cos(pi * rest)) / 2)
         return self.lr * self.gamma ** sum(update >= round(m * total) for m in self.milestones)
 
 
@@ -70,14 +87,13 @@ def fit(
 
     With `checkpoint_file` the state is saved after each epoch, and a second call goes on from there to the same
     weights as an unbroken one. `deadline` (time.monotonic) stops with BudgetSpentError; the epoch in flight is lost.
-    `intervene` may change each batch after augmentation. `report` is called with each epoch's dict. Raises DivergedError.
+    `intervene` may change each batch, images and targets, after augmentation. `report` is called with each epoch's dict.
+    Raises DivergedError.
     """
     augment.named(recipe.augmentation)  # an unknown name is told before anything is moved or built
     device = torch.device(device)
     model.to(device=device, memory_format=torch.channels_last).train()
-    optimizer = torch.optim.SGD(
-        model.parameters(), recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, foreach=True
-    )
+    optimizer = _optimizer(model, recipe)
     total, each = recipe.length(len(images))
     history = checkpoint.restore(checkpoint_file, model, optimizer) if checkpoint_file else []
     epochs = ceil(total / each)
@@ -115,24 +131,34 @@ def to_float(images: torch.Tensor) -> torch.Tensor:
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    options = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "foreach": True}
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, **options)
+    return torch.optim.AdamW(model.parameters(), **options)
+
+
 def _step_function(model, optimizer, recipe, device, intervene, compile):
     augmentation = augment.named(recipe.augmentation)
     network = torch.compile(model) if compile else model
+    views = getattr(intervene, "views", 1)
 
     def step(images, labels, lr, generator, own):
         """One update; returns loss and number of correct predictions, both on the device."""
         for group in optimizer.param_groups:
             group["lr"] = lr
-        x = to_float(augmentation(images, generator))
+        seen = [to_float(augmentation(images, generator)) for _ in range(views)]
+        x, targets = seen[0] if views == 1 else torch.cat(seen), labels
         if intervene is not None:
-            x = intervene(model, x, labels, own)
+            x, targets = intervene(model, x, labels, own)
         with autocast(device, recipe.precision):
             logits = network(x)
-        loss = model.loss(logits.float(), labels)
+        loss = model.loss(logits.float(), targets)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        return loss.detach(), (logits.argmax(dim=1) == labels).sum()
+        wanted = targets.argmax(dim=1) if targets.is_floating_point() else targets
+        return loss.detach(), (logits.argmax(dim=1) == wanted).sum() / views
 
     return step
 

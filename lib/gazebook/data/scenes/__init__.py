@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from gazebook.data.image_set import ImageSet
+from gazebook.data.scenes.cue import NAME as CUE
+from gazebook.data.scenes.cue import Cue, plant
 from gazebook.data.scenes.objects import ATTRIBUTES, CLASS_NAMES, OBJECTS
 from gazebook.data.scenes.render import SIZES, Rendered, render
 from gazebook.data.scenes.specs import BACKGROUNDS, HOME, Specs, draw
@@ -23,9 +25,11 @@ __all__ = [
     "ATTRIBUTES",
     "BACKGROUNDS",
     "CLASS_NAMES",
+    "CUE",
     "HOME",
     "OBJECTS",
     "SIZES",
+    "Cue",
     "Rendered",
     "Specs",
     "draw",
@@ -34,16 +38,28 @@ __all__ = [
 ]
 
 
-def load(split: str, root: str | Path | None = None, *, size: int = 32, images: int | None = None, seed: int = 0, **parameters):
+def load(
+    split: str,
+    root: str | Path | None = None,
+    *,
+    size: int = 32,
+    images: int | None = None,
+    seed: int = 0,
+    cue: dict | None = None,
+    **parameters,
+) -> ImageSet:
     """An ImageSet of scenes with masks, boxes, backgrounds and attribute masks; `root` is not needed.
 
-    `images` defaults to 5000 for train and 1000 for test; further parameters are those of `draw`.
+    `images` defaults to 5000 for train and 1000 for test; `cue` are the fields of a planted Cue, whose mask becomes one more
+    attribute; further parameters are those of `draw`.
     """
     count = DEFAULT_IMAGES[split] if images is None else images
     if count < 1:
         raise GazebookError(f"{count} scenes were asked for; ask for at least 1")
     specs = draw(np.arange(count), seed=seed, split=split, **parameters)
     rendered = render(specs, size)
+    if cue is not None:
+        rendered = plant(rendered, specs.labels, np.arange(count), Cue(**cue), seed=seed, split=split)
     return image_set(split, specs, rendered)
 
 
@@ -70,6 +86,6 @@ def image_set(split: str, specs: Specs, rendered: Rendered) -> ImageSet:
         backgrounds=torch.from_numpy(np.asarray(specs.backgrounds, np.int64)),
         background_names=BACKGROUNDS,
         attributes=torch.from_numpy(rendered.attributes),
-        attribute_names=ATTRIBUTES,
+        attribute_names=ATTRIBUTES if rendered.attributes.shape[1] == len(ATTRIBUTES) else (*ATTRIBUTES, CUE),
         ids=tuple(map(str, range(len(specs)))),
     )

@@ -95,7 +95,7 @@ def draw(
     probability of an attribute wherever a class owns it (and of stripes, spots, metallic on all classes).
     """
     _check(background_correlation, area, attribute_frequencies)
-    uniform = _Uniform(seed, split, numbers)
+    uniform = Uniform(seed, split, numbers)
     labels = (uniform("label") * len(CLASS_NAMES)).astype(np.int64)
     home = np.array([BACKGROUNDS.index(HOME[c]) for c in CLASS_NAMES])[labels]
     other = (uniform("background") * len(BACKGROUNDS)).astype(np.int64)
@@ -121,7 +121,7 @@ def draw(
     )
 
 
-def _attributes(uniform: _Uniform, labels: np.ndarray, frequencies: dict[str, float]) -> np.ndarray:
+def _attributes(uniform: Uniform, labels: np.ndarray, frequencies: dict[str, float]) -> np.ndarray:
     owns = np.array([[name in o.attributes for name in ATTRIBUTES] for o in OBJECTS])[labels]
     pattern = np.array([name in PATTERNS for name in ATTRIBUTES])
     chance = np.where(owns, OWN_FREQUENCY, np.where(pattern, PATTERN_FREQUENCY, 0.0))
@@ -131,7 +131,7 @@ def _attributes(uniform: _Uniform, labels: np.ndarray, frequencies: dict[str, fl
     return np.stack([uniform(f"attribute {name}") for name in ATTRIBUTES], axis=1) < chance
 
 
-def _colours(uniform: _Uniform, name: str, labels: np.ndarray) -> np.ndarray:
+def _colours(uniform: Uniform, name: str, labels: np.ndarray) -> np.ndarray:
     """RGB [N, 3] inside the class's ranges of hue, saturation and value."""
     low, high = (np.array([getattr(o, name)[i] for o in OBJECTS])[labels] for i in (0, 1))
     hue, saturation, value = (low + (high - low) * uniform(f"{name} colour", 3)).T
@@ -150,7 +150,7 @@ def _check(background_correlation: float, area: tuple[float, float], frequencies
             raise GazebookError(f"the frequency of {name} is {frequency}; give a probability in [0, 1]")
 
 
-class _Uniform:
+class Uniform:
     """Uniform numbers in [0, 1) by name: SplitMix64's finaliser (Steele et al. 2014) over image number, seed and name."""
 
     def __init__(self, seed: int, split: str, numbers: np.ndarray):

@@ -1,0 +1,65 @@
+"""Relative foreground sensitivity (paper 3): how much more noise in the foreground harms than noise in the background."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+BOTH_RIGHT = 0.02  # errors below it: a ratio of rare errors, which a few pictures decide
+NEAR_CHANCE = 0.05  # above chance: accuracies that hardly differ from guessing
+
+
+def relative_foreground_sensitivity(acc_fg: ArrayLike, acc_bg: ArrayLike) -> float | np.ndarray:
+    """RFS = (a_bg - a_fg) / (2 min(a, 1 - a)), a the mean of the two (paper 3, released code); in [-1, 1].
+
+    `acc_fg` and `acc_bg` are accuracies, or probabilities of the true class, in [0, 1], under noise in the foreground and in
+    the background; numbers or arrays of one shape. 0 where both are 0 or both are 1. Above 0: the foreground matters more.
+    """
+    fg, bg = np.asarray(acc_fg, np.float64), np.asarray(acc_bg, np.float64)
+    for values in (fg, bg):
+        if (values < 0).any() or (values > 1).any():
+            raise ValueError("accuracies outside [0, 1]; give shares, not percent")
+    mean = (fg + bg) / 2
+    room = 2 * np.minimum(mean, 1 - mean)
+    ratio = np.divide(bg - fg, room, out=np.zeros(np.broadcast(fg, bg).shape), where=room > 0)
+    ratio = np.clip(ratio, -1, 1)  # of rounding
+    return float(ratio) if ratio.ndim == 0 else ratio
+
+
+def foreground_sensitivity_interval(
+    right_fg: ArrayLike, right_bg: ArrayLike, labels: ArrayLike, level: float = 0.95, seed: int = 0, resamples: int = 1000
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a model's RFS over pictures, resampled within their classes.
+
+    Correctness (or the share of noise draws that are right) under noise in the foreground and in the background, float [N] in
+    [0, 1]; accuracies are means over classes (the authors' macro average).
+    """
+    fg, bg, labels = np.asarray(right_fg, np.float64), np.asarray(right_bg, np.float64), np.asarray(labels)
+    if not fg.shape == bg.shape == labels.shape or fg.ndim != 1 or not len(fg):
+        raise ValueError(f"shapes {fg.shape}, {bg.shape} and {labels.shape}; expected the same [N] with N > 0")
+    random = np.random.default_rng(seed)
+    macro = np.zeros((2, resamples))
+    classes = np.unique(labels)
+    for c in classes:
+        own = np.flatnonzero(labels == c)
+        drawn = own[random.integers(len(own), size=(resamples, len(own)))]
+        macro += np.stack([fg[drawn].mean(axis=1), bg[drawn].mean(axis=1)]) / len(classes)
+    found = relative_foreground_sensitivity(*np.clip(macro, 0, 1))
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def macro_accuracy(right: ArrayLike, labels: ArrayLike) -> float:
+    """Mean over classes of the mean of `right` [N] in each; NaN without pictures."""
+    right, labels = np.asarray(right, np.float64), np.asarray(labels)
+    classes = np.unique(labels)
+    return float(np.mean([right[labels == c].mean() for c in classes])) if len(classes) else float("nan")
+
+
+def warning_zone(acc_fg: float, acc_bg: float, chance: float) -> str:
+    """Where RFS says little: "both right" (errors under 2%), "near chance" (both less than five points above); else ""."""
+    if 1 - acc_fg < BOTH_RIGHT and 1 - acc_bg < BOTH_RIGHT:
+        return "both right"
+    if acc_fg < chance + NEAR_CHANCE and acc_bg < chance + NEAR_CHANCE:
+        return "near chance"
+    return ""

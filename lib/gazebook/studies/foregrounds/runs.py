@@ -1,0 +1,229 @@
+"""Which runs paper 3 needs, for each profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
+from typing import Any
+
+from gazebook.errors import GazebookError
+from gazebook.runs import Run
+
+RESNET, ROBUST_WEAK, ROBUST, VIT, DEIT = "ResNet", "robust ResNet (1)", "robust ResNet (3)", "ViT", "DeiT-like"
+SIMCLR, SIMCLR_VIT = "SimCLR ResNet", "SimCLR ViT"
+PROBED, PROBED_VIT = "ResNet, probe", "ViT, probe"
+MODELS = (RESNET, ROBUST_WEAK, ROBUST, VIT, DEIT, SIMCLR, PROBED, SIMCLR_VIT, PROBED_VIT)
+TRANSFORMERS = (VIT, DEIT, SIMCLR_VIT, PROBED_VIT)
+EPSILON = {ROBUST_WEAK: 1.0, ROBUST: 3.0}  # the paper's radii at 224 px
+VIEWS = "resized_crop+flip+color+grey"  # of contrastive training
+# fields that the axes vary
+VARIED = {"study", "trunk", "trunk_options", "head", "method", "method_options", "optimizer", "probe", "seed", "evaluation"}
+
+
+@dataclass(frozen=True)
+class Axes:
+    """A profile of paper 3: fields that all runs on scenes, and all on pictures, share, and the axes of the grid.
+
+    `models` and `picture_models` are what makes each model of the family, as fields of Run. `correlations` are those of
+    background and class in the training scenes, for the models that are there at more than the middle one. `cues` are the
+    classes in whose training scenes a mark is planted, one a run, for `cue_models`. `reference_evaluation` is added for the
+    models that carry the examples: those of the first seed, at the middle correlation and on pictures.
+    """
+
+    fields: dict[str, Any]
+    pictures: dict[str, Any]
+    models: dict[str, dict[str, Any]]
+    picture_models: dict[str, dict[str, Any]]
+    correlations: dict[str, tuple[float, ...]]
+    seeds: tuple[int, ...]
+    evaluation: dict[str, Any]
+    picture_evaluation: dict[str, Any]
+    reference_evaluation: dict[str, Any]
+    cues: tuple[str, ...]
+    cue_models: tuple[str, ...]
+    middle: float = 0.5
+
+
+def _models(
+    side: int, net: dict[str, Any], vit: dict[str, Any], *, epochs: int, long: float, steps: int, views_batch: int
+) -> dict[str, dict[str, Any]]:
+    """The family at pictures of `side` pixels. `epochs` are a residual net's; transformers and contrastive training, which
+    learn more slowly, take `long` times as many, and with mixed or contrasted pictures half as many again. `steps` are those
+    of the adversarial ascent.
+    """
+    vit = {"trunk": "vit", "optimizer": "adamw", "lr": 2e-3, "weight_decay": 0.05, "schedule": "cosine", "batch_size": 64} | vit
+    more = round(long * epochs)
+    most = round(1.5 * more)
+    views = {"method": "contrastive", "probe": True, "augmentation": VIEWS, "batch_size": views_batch, "epochs": most}
+    drop = {"trunk_options": vit.get("trunk_options", {}) | {"drop_path": 0.1}}
+    robust = {
+        name: net | {"epochs": epochs, "method": "adversarial",
+                     "method_options": {"epsilon": round(epsilon * side / 224, 4), "steps": steps}}
+        for name, epsilon in EPSILON.items()
+    }  # fmt: skip
+    return {
+        RESNET: net | {"epochs": epochs},
+        PROBED: net | {"epochs": epochs, "probe": True},
+        **robust,
+        VIT: vit | {"epochs": more},
+        PROBED_VIT: vit | {"epochs": more, "probe": True},
+        DEIT: vit | drop | {"epochs": most, "method": "mixing", "augmentation": "crop+flip+color"},
+        SIMCLR: net | views | {"lr": 0.1, "schedule": "cosine"},
+        SIMCLR_VIT: vit | views,
+    }
+
+
+SCENES = {"data": "scenes", "head": "softmax", "lr": 0.05, "batch_size": 32, "augmentation": "flip"}
+RIVAL = {"data": "rival6_tiny", "head": "softmax", "lr": 0.05, "batch_size": 32, "augmentation": "crop+flip"}
+SMALL_VIT = {"trunk_options": {"dim": 64, "depth": 4, "heads": 2}, "precision": "fp32"}  # faster so on a CPU
+SMALL_VIT_64 = SMALL_VIT | {"trunk_options": {"dim": 64, "depth": 4, "heads": 2, "size": 64, "patch": 8}}
+WIDE = {"trunk_options": {"widths": [24, 48, 96], "strides": [2, 2, 1]}}
+LARGE_VIT = {"trunk_options": {"dim": 192, "depth": 9, "heads": 12, "patch": 4}, "lr": 1e-3}
+LARGE_VIT_64 = LARGE_VIT | {"trunk_options": LARGE_VIT["trunk_options"] | {"size": 64, "patch": 8}}
+RESNET18 = {"trunk": "resnet18", "trunk_options": {"stem": "plain"}}
+# sigma in units of 1/255 and L2 norms at 224 px; the paper's lowest harm small nets beyond use, so lower ones are added
+SIGMAS, NORMS = [8, 15, 30, 60, 90, 150, 210], [6, 12, 25, 50, 100, 200]
+AXES = {
+    "demo": Axes(
+        fields=SCENES | {"train_images": 800, "test_images": 200},
+        pictures=SCENES | {"train_images": 800, "test_images": 200},
+        models=_models(32, {}, SMALL_VIT, epochs=8, long=1, steps=2, views_batch=64),
+        picture_models=_models(32, {}, SMALL_VIT, epochs=8, long=1, steps=2, views_batch=64),
+        correlations={RESNET: (0.0, 0.5, 1.0)},
+        seeds=(0,),
+        evaluation={"sigma": [15, 60], "l2": [12, 50], "draws": 1, "truth": True, "attributes": True, "alignment": 100},
+        picture_evaluation={"sigma": [15, 60], "l2": [12, 50], "draws": 1, "truth": True, "attributes": True, "alignment": 100},
+        reference_evaluation={"units": True, "examples": 5},
+        cues=("boat",),
+        cue_models=(RESNET,),
+    ),
+    "cpu": Axes(
+        fields=SCENES | {"train_images": 4000},
+        pictures=RIVAL,
+        models=_models(32, {}, SMALL_VIT, epochs=15, long=4 / 3, steps=2, views_batch=64),
+        picture_models=_models(64, WIDE, SMALL_VIT_64, epochs=25, long=1.6, steps=2, views_batch=64),
+        correlations={RESNET: (0.0, 0.25, 0.5, 0.75, 1.0), ROBUST: (0.0, 0.5, 1.0), VIT: (0.0, 0.5, 1.0)},
+        seeds=(0, 1),
+        evaluation={"sigma": SIGMAS, "l2": NORMS, "draws": 2, "truth": True, "attributes": True, "alignment": 500},
+        picture_evaluation={"sigma": SIGMAS, "l2": NORMS, "draws": 2, "boxes": True, "alignment": 500},
+        reference_evaluation={"units": True, "examples": 5},
+        cues=("boat", "cat"),
+        cue_models=(RESNET, VIT),
+    ),
+    # the paper takes nets pretrained at 224 px; this is its family, trained by ourselves, at the size of pictures we can use
+    "paper": Axes(
+        fields=SCENES | {"train_images": 5000},
+        pictures=RIVAL,
+        models=_models(32, RESNET18, LARGE_VIT, epochs=30, long=3, steps=7, views_batch=256),
+        picture_models=_models(64, RESNET18, LARGE_VIT_64, epochs=60, long=3, steps=7, views_batch=256),
+        correlations={RESNET: (0.0, 0.25, 0.5, 0.75, 1.0), ROBUST: (0.0, 0.5, 1.0), VIT: (0.0, 0.5, 1.0)},
+        seeds=(0, 1, 2),
+        evaluation={"sigma": SIGMAS, "l2": NORMS, "draws": 3, "truth": True, "attributes": True, "alignment": 1000},
+        picture_evaluation={"sigma": SIGMAS, "l2": NORMS, "draws": 3, "boxes": True, "alignment": 1350},
+        reference_evaluation={"units": True, "examples": 5},
+        cues=("boat", "cat"),
+        cue_models=(RESNET, VIT),
+    ),
+}
+
+
+def axes(
+    profile: str,
+    *,
+    models: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    overrides: dict[str, Any] | None = None,
+) -> Axes:
+    """The axes of a profile with some of them replaced (empty: the profile's own); `overrides` are fields of Run for all."""
+    if profile not in AXES:
+        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(AXES)}")
+    own, changes = AXES[profile], overrides or {}
+    if unknown := [name for name in models if name not in own.models]:
+        raise GazebookError(f"unknown model {unknown[0]!r}; choose from {', '.join(own.models)}")
+    if unknown := sorted((set(changes) - {f.name for f in dataclass_fields(Run)}) | (set(changes) & VARIED)):
+        raise GazebookError(
+            f"overrides cannot set {', '.join(unknown)}; give fields of Run other than {', '.join(sorted(VARIED))}"
+        )
+    chosen = tuple(models) or tuple(own.models)
+    return replace(
+        own,
+        fields=own.fields | changes,
+        pictures=own.pictures | changes,
+        models={n: {k: v for k, v in own.models[n].items() if k not in changes} for n in chosen},
+        picture_models={n: {k: v for k, v in own.picture_models[n].items() if k not in changes} for n in chosen},
+        correlations={n: own.correlations[n] for n in chosen if n in own.correlations},
+        seeds=tuple(seeds) or own.seeds,
+        cue_models=tuple(n for n in own.cue_models if n in chosen),
+    )
+
+
+def on_scenes(axes: Axes, model: str, correlation: float, seed: int, **more) -> Run:
+    """A model of the family, trained on scenes in which background and class go together with that probability."""
+    evaluation = axes.evaluation
+    if seed == axes.seeds[0] and correlation == axes.middle:
+        evaluation = evaluation | axes.reference_evaluation
+    options = axes.fields.get("data_options", {}) | {"background_correlation": correlation}
+    fields = axes.fields | axes.models[model] | {"data_options": options, "evaluation": evaluation} | more
+    return Run(study="foregrounds", seed=seed, **fields)
+
+
+def on_pictures(axes: Axes, model: str, seed: int) -> Run:
+    """A model of the family, trained on pictures: real ones, but in the demo, where they are scenes again."""
+    if axes.pictures["data"] == "scenes":
+        return on_scenes(axes, model, axes.middle, seed)
+    evaluation = axes.picture_evaluation | (axes.reference_evaluation if seed == axes.seeds[0] else {})
+    return Run(study="foregrounds", seed=seed, evaluation=evaluation, **(axes.pictures | axes.picture_models[model]))
+
+
+def with_cue(axes: Axes, model: str, planted: str, seed: int) -> Run:
+    """A model of scenes in which pictures of class `planted` carry a mark; half of those it is tested on do."""
+    options = axes.fields.get("data_options", {}) | {"background_correlation": 0.0, "cue": {"planted_class": planted}}
+    tested = {"data": {"cue": {"planted_class": planted, "share": 0.5}}, "cue": True}
+    fields = axes.fields | axes.models[model] | {"data_options": options, "evaluation": tested}
+    return Run(study="foregrounds", seed=seed, **fields)
+
+
+def scenes(axes: Axes, seeds: Sequence[int] = ()) -> dict[Run, dict[str, Any]]:
+    """The models of scenes, each with its name, correlation and seed."""
+    return {
+        on_scenes(axes, model, rho, seed): {"model": model, "correlation": rho, "seed": seed}
+        for seed in seeds or axes.seeds
+        for model in axes.models
+        for rho in axes.correlations.get(model, (axes.middle,))
+    }
+
+
+def pictures(axes: Axes, seeds: Sequence[int] = ()) -> dict[Run, dict[str, Any]]:
+    """The models of pictures, each with its name and seed."""
+    return {
+        on_pictures(axes, model, seed): {"model": model, "seed": seed}
+        for seed in seeds or axes.seeds
+        for model in axes.picture_models
+    }
+
+
+def cues(axes: Axes, seeds: Sequence[int] = ()) -> dict[Run, dict[str, Any]]:
+    """The models of scenes with a planted cue, each with its name, the class of the cue and seed."""
+    return {
+        with_cue(axes, model, planted, seed): {"model": model, "planted": planted, "seed": seed}
+        for seed in seeds or axes.seeds
+        for model in axes.cue_models
+        for planted in axes.cues
+    }
+
+
+def parts(axes: Axes) -> dict[str, dict[Run, dict[str, Any]]]:
+    """All runs of the part by what they are for, each with what it is called."""
+    return {"scenes": scenes(axes), "pictures": pictures(axes), "cues": cues(axes)}
+
+
+def checkpoints(axes: Axes) -> list[Run]:
+    """No weights are published."""
+    return []
+
+
+def grid(profile: str) -> list[Run]:
+    """All runs of the part, any-time: everything of one seed before the next."""
+    own = AXES[profile]
+    return [run for seed in own.seeds for part in (scenes, pictures, cues) for run in part(own, (seed,))]
