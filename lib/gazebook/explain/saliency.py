@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,8 +19,8 @@ def grad_cam(
     """Grad-CAM (Selvaraju et al. 2017) for one class an image: float [N, 3, H, W], int64 [N] -> float32 [N, H, W] in [0, 1].
 
     ReLU(sum_k alpha_k f_k) with alpha_k the mean gradient of the class's logit over feature map f_k of `layer` (default:
-    the model's `trunk`), resized bilinearly, then min-max scaled for each image (a constant map becomes 0); without `scale`
-    it keeps its own values, at least 0. The model runs as in evaluation; its BatchNorm statistics, its mode and all
+    the model's `trunk`; of a transformer's tokens the patches), resized bilinearly, then min-max scaled for each image (a
+    constant map becomes 0); without `scale` it keeps its own values, at least 0. The model runs as in evaluation; its BatchNorm statistics, its mode and all
     `.grad` stay as they were.
     """
     layer = getattr(model, "trunk", None) if layer is None else layer
@@ -33,8 +34,8 @@ def grad_cam(
             (gradient,) = torch.autograd.grad(score, captured[-1])
     finally:
         hook.remove()
-    features = captured[-1].detach().float()
-    weighted = F.relu((gradient.float().mean(dim=(2, 3), keepdim=True) * features).sum(dim=1, keepdim=True))
+    features, gradient = _as_maps(captured[-1].detach().float()), _as_maps(gradient.float())
+    weighted = F.relu((gradient.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1, keepdim=True))
     maps = F.interpolate(weighted, images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
     return scaled(maps) if scale else maps
 
@@ -55,6 +56,19 @@ def scaled(maps: torch.Tensor) -> torch.Tensor:
     flat = maps.flatten(1)
     low, high = flat.amin(dim=1)[:, None, None], flat.amax(dim=1)[:, None, None]
     return torch.where(high > low, (maps - low) / (high - low).clamp_min(torch.finfo(maps.dtype).tiny), 0)
+
+
+def _as_maps(features: torch.Tensor) -> torch.Tensor:
+    """Feature maps [N, K, h, w] as they are; tokens [N, T, K] as [N, K, s, s], without the class token and others before the
+    patches. Raises GazebookError for other shapes.
+    """
+    if features.ndim == 4:
+        return features
+    if features.ndim != 3:
+        raise GazebookError(f"the layer's features have shape {list(features.shape)}; give one of maps or of tokens")
+    side = math.isqrt(features.shape[1])
+    patches = features[:, features.shape[1] - side * side :]
+    return patches.transpose(1, 2).unflatten(2, (side, side))
 
 
 def _score(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:

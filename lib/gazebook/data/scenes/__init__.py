@@ -32,7 +32,9 @@ __all__ = [
     "Cue",
     "Rendered",
     "Specs",
+    "describe",
     "draw",
+    "home_backgrounds",
     "load",
     "render",
 ]
@@ -70,6 +72,17 @@ def training_size(*, images: int | None = None, **_) -> int:
 
 def prepare(root: str | Path | None = None) -> None:
     """Scenes need no files."""
+
+
+def describe(images: ImageSet, options: dict) -> Specs:
+    """The descriptions of the scenes of an ImageSet that `load` made with these options, to be drawn again in another way."""
+    kept = {k: v for k, v in options.items() if k not in ("size", "images", "cue")}
+    return draw(np.array([int(i) for i in images.ids]), split=images.split, **kept)
+
+
+def home_backgrounds() -> np.ndarray:
+    """The background that goes with each class, int64 [C]."""
+    return np.array([BACKGROUNDS.index(HOME[name]) for name in CLASS_NAMES])
 
 
 def image_set(split: str, specs: Specs, rendered: Rendered) -> ImageSet:

@@ -22,10 +22,9 @@ def rendered_rows(predict: Predict, run_options: dict, test: ImageSet, draws: in
     """
     if test.name != "scenes":
         raise GazebookError(f"only scenes can be drawn again on another background, not {test.name}; leave out `rendered`")
-    options = {k: v for k, v in run_options.items() if k not in ("size", "images")}
     size = test.images.shape[-1]
-    specs = scenes.draw(np.array([int(i) for i in test.ids]), split="test", **options)
-    home = np.array([scenes.BACKGROUNDS.index(scenes.HOME[name]) for name in scenes.CLASS_NAMES])
+    specs = scenes.describe(test, run_options)
+    home = scenes.home_backgrounds()
     labels = torch.from_numpy(specs.labels)
     own = _predicted(predict, specs.on_background(home[specs.labels]), size)
     rows = [accuracy_row("truth", "rendered_home", 0, own == labels)]

@@ -1,13 +1,16 @@
 """Paper 3: sensitivity to foregrounds, backgrounds and visual attributes (RIVAL10; Moayeri et al. 2022)."""
 
+from gazebook.studies.foregrounds.evaluation import evaluate
 from gazebook.studies.foregrounds.runs import (
     AXES,
+    MODELS,
     axes,
     checkpoints,
     cues,
     grid,
     on_pictures,
     on_scenes,
+    parts,
     pictures,
     scenes,
     with_cue,
@@ -16,16 +19,7 @@ from gazebook.studies.foregrounds.runs import (
 TITLE = "RIVAL10: sensitivity to foregrounds, backgrounds and attributes"
 CLAIMS = ()
 
-
-def results(ledger, axes):
-    return None
-
-
-def evaluate(model, run, train, test, device="cpu"):
-    import torch
-    from gazebook.train import to_float
-
-    model.eval()
-    with torch.no_grad():
-        right = torch.cat([model(to_float(x)).argmax(1) for x in test.images.split(250)]) == test.labels
-    return [{"split": "test", "condition": "clean", "accuracy": float(right.float().mean())}], {}
+__all__ = [
+    "AXES", "CLAIMS", "MODELS", "TITLE", "axes", "checkpoints", "cues", "evaluate", "grid", "on_pictures", "on_scenes", "parts",
+    "pictures", "scenes", "with_cue",
+]  # fmt: skip

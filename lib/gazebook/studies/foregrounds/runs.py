@@ -83,7 +83,7 @@ LARGE_VIT = {"trunk_options": {"dim": 192, "depth": 9, "heads": 12, "patch": 4},
 LARGE_VIT_64 = LARGE_VIT | {"trunk_options": LARGE_VIT["trunk_options"] | {"size": 64, "patch": 8}}
 RESNET18 = {"trunk": "resnet18", "trunk_options": {"stem": "plain"}}
 # sigma in units of 1/255 and L2 norms at 224 px; the paper's lowest harm small nets beyond use, so lower ones are added
-SIGMAS, NORMS = [8, 15, 30, 60, 90, 150, 210], [6, 12, 25, 50, 100, 200]
+SIGMAS, NORMS = [8, 15, 30, 60, 120, 210], [6, 12, 25, 50, 100, 200]
 AXES = {
     "demo": Axes(
         fields=SCENES | {"train_images": 800, "test_images": 200},

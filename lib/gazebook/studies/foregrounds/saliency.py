@@ -1,0 +1,102 @@
+"""Does saliency point at the object, and does its failing point at what else a model uses?"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from gazebook import metrics, models
+from gazebook.data import noise, scenes
+from gazebook.data.image_set import ImageSet
+from gazebook.explain import grad_cam
+from gazebook.runs import Run
+from gazebook.train import to_float
+
+BATCH = 250
+CONTROLS = ("own", "shuffled masks", "random weights", "centred Gaussian")
+GALLERY = "delta_density"  # the score whose worst pictures are shown, as in the authors' code
+
+
+def alignment(model: nn.Module, run: Run, test: ImageSet, count: int, device, arrays: dict) -> list[dict]:
+    """Rows of the five scores, means over pictures, for Grad-CAM of the predicted class and three controls.
+
+    Array alignment float16 [5, A]: the model's own scores of the first pictures of a balanced order.
+    """
+    chosen = test.fraction(1.0, 0, min(count, len(test)))
+    masks, size = chosen.masks.numpy(), chosen.images.shape[-1]
+    own, _ = maps(model, chosen.images, device)
+    untrained, _ = maps(_untrained(run, chosen.num_classes).to(device), chosen.images, device)
+    gaussian = np.broadcast_to(metrics.centred_gaussian(size), own.shape)
+    scores = [
+        metrics.saliency_alignment(s, m)
+        for s, m in ((own, masks), (own, noise.shuffled(chosen.masks).numpy()), (untrained, masks), (gaussian, masks))
+    ]
+    arrays["alignment"] = np.stack([scores[0][name] for name in metrics.SCORES]).astype(np.float16)
+    return [
+        {"split": "alignment", "condition": control, "images": len(chosen)}
+        | {score: round(float(np.nanmean(values)), 6) for score, values in found.items()}
+        for control, found in zip(CONTROLS, scores, strict=True)
+    ]
+
+
+def worst(model: nn.Module, test: ImageSet, count: int, device, arrays: dict) -> None:
+    """Of each predicted class the pictures whose saliency is aligned worst: worst_images uint8 [C, W, 3, H, W], worst_maps
+    uint8 [C, W, H, W], worst_labels uint8 [C, W]; 255 as label where a class has fewer.
+    """
+    found, predicted = maps(model, test.images, device)
+    score = metrics.saliency_alignment(found, test.masks.numpy())[GALLERY]
+    classes, shape = test.num_classes, test.images.shape[-2:]
+    pictures = np.zeros((classes, count, 3, *shape), np.uint8)
+    shown, labels = np.zeros((classes, count, *shape), np.uint8), np.full((classes, count), 255, np.uint8)
+    for c in range(classes):
+        own = np.flatnonzero((predicted == c) & np.isfinite(score))
+        for k, i in enumerate(own[np.argsort(score[own])][:count]):
+            pictures[c, k], labels[c, k] = test.images[i].numpy(), test.labels[i]
+            shown[c, k] = np.round(255 * found[i] / max(found[i].max(), 1e-12))
+    arrays |= {"worst_images": pictures, "worst_maps": shown, "worst_labels": labels}
+
+
+def cue(model: nn.Module, run: Run, test: ImageSet, device, arrays: dict) -> list[dict]:
+    """How much the model needs the planted mark, and the scores of the pictures that it takes for the planted class.
+
+    A row: accuracy on that class with the mark and without. Arrays: cue_scores float16 [5, M], cue_present bool [M],
+    cue_share float16 [M], the share of saliency on the mark; and of the five worst pictures cue_images, cue_maps.
+    """
+    planted = scenes.CLASS_NAMES.index(run.data_options["cue"]["planted_class"])
+    found, predicted = maps(model, test.images, device)
+    mark = test.attributes[:, -1].numpy()
+    present, own = mark.any(axis=(1, 2)), test.labels.numpy() == planted
+    right = predicted == planted
+    named = np.flatnonzero(right)
+    scores = metrics.saliency_alignment(found[named], test.masks[torch.from_numpy(named)].numpy())
+    arrays["cue_scores"] = np.stack([scores[name] for name in metrics.SCORES]).astype(np.float16)
+    arrays["cue_present"] = present[named]
+    arrays["cue_share"] = metrics.saliency_share(found[named], mark[named]).astype(np.float16)
+    shown = named[np.argsort(scores[GALLERY])][:5]
+    arrays["cue_images"] = test.images[torch.from_numpy(shown)].numpy()
+    top = np.maximum(found[shown].max(axis=(1, 2), keepdims=True), 1e-12)
+    arrays["cue_maps"] = np.round(255 * found[shown] / top).astype(np.uint8)
+    rows = []
+    for name, there in (("with", own & present), ("without", own & ~present)):
+        accuracy = round(float(right[there].mean()), 6)
+        rows.append({"split": "cue", "condition": name, "images": int(there.sum()), "accuracy": accuracy})
+    return rows
+
+
+def maps(model: nn.Module, images: torch.Tensor, device) -> tuple[np.ndarray, np.ndarray]:
+    """Grad-CAM of the predicted class, unscaled, float32 [N, H, W], and the predictions int64 [N]."""
+    found, predicted = [], []
+    for part in images.split(BATCH):
+        x = to_float(part.to(device))
+        with torch.no_grad():
+            predicted.append(model.eval()(x).argmax(dim=1))
+        found.append(grad_cam(model, x, predicted[-1], scale=False).cpu())
+    return torch.cat(found).numpy(), torch.cat(predicted).cpu().numpy()
+
+
+def _untrained(run: Run, num_classes: int) -> nn.Module:
+    """The same net with other random weights than training began with."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed + 1_000_000)
+        return models.build(run.trunk, num_classes, run.head, run.head_options, **run.trunk_options)
