@@ -20,8 +20,8 @@ def grad_cam(
 
     ReLU(sum_k alpha_k f_k) with alpha_k the mean gradient of the class's logit over feature map f_k of `layer` (default:
     the model's `trunk`; of a transformer's tokens the patches), resized bilinearly, then min-max scaled for each image (a
-    constant map becomes 0); without `scale` it keeps its own values, at least 0. The model runs as in evaluation; its BatchNorm statistics, its mode and all
-    `.grad` stay as they were.
+    constant map becomes 0); without `scale` it keeps its own values, at least 0. The model runs as in evaluation; its
+    BatchNorm statistics, its mode and all `.grad` stay as they were.
     """
     layer = getattr(model, "trunk", None) if layer is None else layer
     if layer is None:
