@@ -19,6 +19,7 @@ from gazebook.metrics.backgrounds import (
 )
 from gazebook.metrics.calibration import accuracy, confidence, expected_calibration_error, reliability_bins
 from gazebook.metrics.foreground import (
+    class_resamples,
     foreground_sensitivity_interval,
     macro_accuracy,
     relative_foreground_sensitivity,
@@ -36,6 +37,7 @@ __all__ = [
     "background_gap",
     "bootstrap_interval",
     "centred_gaussian",
+    "class_resamples",
     "classes_per_image",
     "confidence",
     "expected_calibration_error",
