@@ -27,14 +27,15 @@ def rows(predict, test: ImageSet, options: dict) -> list[dict]:
         shown = (test.attributes[:, a].flatten(1).sum(dim=1) >= LEAST).nonzero()[:, 0]
         if len(shown) < FEW:
             continue
-        changed = _changed(images[shown], test.attributes[shown, a], drawn(specs[shown.numpy()].without(name), test), a)
-        for way, pictures in changed.items():
+        made = changed(images[shown], test.attributes[shown, a], drawn(specs[shown.numpy()].without(name), test), a)
+        for way, pictures in made.items():
             found.append({"split": "attribute", "condition": way, "attribute": name, "images": len(shown)})
             found[-1] |= _loss(before[shown], predict(pictures), labels[shown])
     return found
 
 
-def _changed(images: torch.Tensor, masks: torch.Tensor, removed: torch.Tensor, seed: int) -> dict[str, torch.Tensor]:
+def changed(images: torch.Tensor, masks: torch.Tensor, removed: torch.Tensor, seed: int) -> dict[str, torch.Tensor]:
+    """Pictures float [N, 3, H, W] whose attribute, bool [N, H, W], is changed in each of WAYS; `removed` is the first."""
     side = images.shape[-1]
     generator = torch.Generator().manual_seed(seed)
     made = (

@@ -37,7 +37,7 @@ WORST = (5, 10, 20)  # numbers of worst-aligned pictures looked at
 THIRDS = ("small", "middle", "large")  # of the objects, by area
 RESAMPLES = 500
 COLUMNS = ["part", "model", "correlation", "planted", "seed", "split", "condition", "level", "mask", "images", "accuracy"]
-COLUMNS += ["value", "low", "high", "fg", "bg", "zone", "attribute", "key"]
+COLUMNS += ["value", "low", "high", "fg", "bg", "zone", "asked", "norm_fg", "norm_bg", "third", "attribute", "chance", "key"]
 
 
 def results(ledger: Ledger, axes: Axes | str, *names: str) -> pd.DataFrame:
@@ -78,6 +78,11 @@ def of(frame: pd.DataFrame, split: str, part: str = "scenes", **equal) -> pd.Dat
     return rows
 
 
+def of_family(frame: pd.DataFrame, split: str, part: str = "scenes", **equal) -> pd.DataFrame:
+    """The same of the family alone: on scenes, of the models trained at the middle correlation."""
+    return family(of(frame, split, part, **equal), frame.attrs.get("middle", 0.5))
+
+
 def family(rows: pd.DataFrame, middle: float = 0.5) -> pd.DataFrame:
     """The rows of the family alone: on scenes, those trained at the middle correlation."""
     return rows[rows["correlation"].isna() | (rows["correlation"] == middle)]
@@ -95,7 +100,7 @@ def matched(frame: pd.DataFrame, part: str, kind: str) -> tuple[float, pd.DataFr
     It lies midway between the lowest that every model is brought to and the highest that every model reaches; RFS between
     levels is interpolated. Empty where models have no accuracy in common.
     """
-    rows = family(of(frame, "noise", part, condition=kind, mask="own"), frame.attrs.get("middle", 0.5))
+    rows = of_family(frame, "noise", part, condition=kind, mask="own")
     rows = rows.assign(mean=(rows["fg"] + rows["bg"]) / 2)
     ends = rows.groupby("key")["mean"].agg(["min", "max"])
     if ends.empty or ends["min"].max() > ends["max"].min():
