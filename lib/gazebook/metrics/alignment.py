@@ -23,7 +23,8 @@ def saliency_alignment(s: ArrayLike, mask: ArrayLike) -> dict[str, np.ndarray]:
         raise ValueError(f"saliency has shape {s.shape} and masks {mask.shape}; expected the same [N, H, W]")
     if (s < 0).any() or not np.isfinite(s).all():
         raise ValueError("saliency has values below 0 or that are no numbers; give magnitudes")
-    s, mask = s.reshape(len(s), -1), mask.reshape(len(s), -1)
+    pixels = s.shape[1] * s.shape[2]
+    s, mask = s.reshape(len(s), pixels), mask.reshape(len(s), pixels)
     found = {
         "iou": _iou(s, mask),
         "delta_density": _delta_density(s, mask),

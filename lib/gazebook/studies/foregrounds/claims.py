@@ -151,7 +151,7 @@ def location_beats_labels(frame: pd.DataFrame) -> Finding:
 def independence_helps_labels(frame: pd.DataFrame) -> Finding:
     """C13. Top pictures name it more often when attributes are drawn independently than as they come."""
     rows = tidy.of(frame, "units", condition="top pictures").pivot_table(index="key", columns="mask", values="value")
-    if rows.empty:
+    if not {"independent", "as they come"} <= set(rows):
         return undecided("no runs for it yet")
     return of_cases(rows["independent"] > rows["as they come"])
 

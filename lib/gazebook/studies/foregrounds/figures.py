@@ -215,7 +215,7 @@ def _gallery(images, maps, names, labels=None) -> Figure:
         lit = pictures * (0.15 + 0.85 * (np.asarray(shown)[..., None] / 255))
         cells += [[p if t else None for p, t in zip(row, there, strict=True)] for row in (pictures, lit)]
         titles += [f"taken for {names[c]}", "what counts"]
-    width = max(map(len, cells), default=1)
+    width = max(1, *map(len, cells))
     cells = [[*row, *[None] * (width - len(row))] for row in cells]
     return plots.picture_grid(cells, rows=titles, columns=[str(k + 1) for k in range(width)])
 

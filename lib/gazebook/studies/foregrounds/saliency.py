@@ -79,7 +79,7 @@ def cue(model: nn.Module, run: Run, test: ImageSet, device, arrays: dict) -> lis
     arrays["cue_maps"] = np.round(255 * found[shown] / top).astype(np.uint8)
     rows = []
     for name, there in (("with", own & present), ("without", own & ~present)):
-        accuracy = round(float(right[there].mean()), 6)
+        accuracy = round(float(right[there].mean()), 6) if there.any() else None
         rows.append({"split": "cue", "condition": name, "images": int(there.sum()), "accuracy": accuracy})
     return rows
 

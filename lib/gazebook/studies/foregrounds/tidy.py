@@ -260,7 +260,7 @@ def _cue(record: Record) -> list[dict]:
     for i, score in enumerate(metrics.SCORES):
         values = record.arrays["cue_scores"][i].astype(float)
         order = np.argsort(np.where(np.isfinite(values), values, np.inf), kind="stable")
-        for k in WORST:
+        for k in WORST if len(present) else ():
             found.append({"split": "discovery", "condition": score, "level": k, "value": float(present[order[:k]].mean()),
                           "chance": chance, "images": len(present)})  # fmt: skip
         found.append({"split": "detector", "condition": score, "value": _auroc(-values, present), "images": len(present)})
