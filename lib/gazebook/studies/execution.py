@@ -47,7 +47,7 @@ def execute(
     if train and not history:
         method = methods.named(run.method, run.method_options)
         history = fit(
-            method.wrap(model) if hasattr(method, "wrap") else model,
+            _wrapped(model, method, run.seed),
             train,
             recipe(run),
             intervene=method,
@@ -99,6 +99,15 @@ def initial_model(run: Run, num_classes: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         return models.build(run.trunk, num_classes, run.head, run.head_options, **run.trunk_options)
+
+
+def _wrapped(model: nn.Module, method, seed: int) -> nn.Module:
+    """The module that is trained: the model, or what its method puts around it; new weights depend on the seed alone."""
+    if not hasattr(method, "wrap"):
+        return model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return method.wrap(model)
 
 
 def recipe(run: Run) -> Recipe:
