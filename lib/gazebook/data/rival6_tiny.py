@@ -47,7 +47,8 @@ def load(split: str, root: str | Path | None = None) -> ImageSet:
     """
     with safe_open(_built(root), "pt") as stored:
         about = json.loads(stored.metadata()["about"])
-        found = {name: stored.get_tensor(f"{split}.{name}") for name in ("images", "labels", "boxes")}
+        # copies: what is read is mapped into memory, and must not change with the file
+        found = {name: stored.get_tensor(f"{split}.{name}").clone() for name in ("images", "labels", "boxes")}
         if split == "test":
             found["masks"] = stored.get_tensor("test.masks").bool()
     notes = f", {about['replaced']:.1%} of masks are boxes, {about['left_out']} pictures without background left out"
