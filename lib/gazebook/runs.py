@@ -72,8 +72,8 @@ class Run:
             least = 0 if name == "updates" else 1
             if value is not None and (type(value) is not int or value < least):
                 raise GazebookError(f"{name} is {value!r}; give a whole number of at least {least}")
-        if self.updates == 0 and self.head != "imagenet":
-            raise GazebookError("0 updates are for pretrained models (head imagenet); give at least 1")
+        if self.updates == 0 and self.head != "imagenet" and not (self.probe and self.trunk.startswith("pretrained/")):
+            raise GazebookError("0 updates are for pretrained models (head imagenet, or a probed pretrained/ trunk); give more")
         if self.method == "contrastive" and not self.probe:
             raise GazebookError("contrastive training leaves the head untrained; set probe to True")
         if self.precision not in ("bf16", "fp32"):

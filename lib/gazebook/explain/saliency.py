@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gazebook.errors import GazebookError
+from gazebook.models.vit import as_maps
 
 
 def grad_cam(
@@ -34,7 +34,7 @@ def grad_cam(
             (gradient,) = torch.autograd.grad(score, captured[-1])
     finally:
         hook.remove()
-    features, gradient = _as_maps(captured[-1].detach().float()), _as_maps(gradient.float())
+    features, gradient = as_maps(captured[-1].detach().float()), as_maps(gradient.float())
     weighted = F.relu((gradient.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1, keepdim=True))
     maps = F.interpolate(weighted, images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
     return scaled(maps) if scale else maps
@@ -56,19 +56,6 @@ def scaled(maps: torch.Tensor) -> torch.Tensor:
     flat = maps.flatten(1)
     low, high = flat.amin(dim=1)[:, None, None], flat.amax(dim=1)[:, None, None]
     return torch.where(high > low, (maps - low) / (high - low).clamp_min(torch.finfo(maps.dtype).tiny), 0)
-
-
-def _as_maps(features: torch.Tensor) -> torch.Tensor:
-    """Feature maps [N, K, h, w] as they are; tokens [N, T, K] as [N, K, s, s], without the class token and others before the
-    patches. Raises GazebookError for other shapes.
-    """
-    if features.ndim == 4:
-        return features
-    if features.ndim != 3:
-        raise GazebookError(f"the layer's features have shape {list(features.shape)}; give one of maps or of tokens")
-    side = math.isqrt(features.shape[1])
-    patches = features[:, features.shape[1] - side * side :]
-    return patches.transpose(1, 2).unflatten(2, (side, side))
 
 
 def _score(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:

@@ -11,13 +11,16 @@ from gazebook.models.heads import ScribeHead, SoftmaxHead, implicit_background, 
 from gazebook.models.resnet import ResNet8, ResNet18
 from gazebook.models.vit import ViT
 
+NORMALISATION = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))  # mean and standard deviation
 TRUNKS = {"resnet8": ResNet8, "resnet18": ResNet18, "vit": ViT}
 HEADS = {"softmax": SoftmaxHead, "scribe": ScribeHead}
 IMAGENET = "imagenet"  # instead of a head: a whole model, pretrained on ImageNet's 1000 classes
+PRETRAINED = "pretrained/"  # begins the name of a trunk: a pretrained model without its last layer, for a probe
 
 __all__ = [
     "HEADS",
     "IMAGENET",
+    "PRETRAINED",
     "TRUNKS",
     "Classifier",
     "ScribeHead",
@@ -32,15 +35,16 @@ __all__ = [
 class Classifier(nn.Module):
     """Images in [0, 1], float [N, 3, H, W] -> image logits [N, C]; `.cam(x)` gives the class maps [N, C, h, w].
 
-    The study's normalisation (paper 1, released notebooks) is part of the model, so that whoever holds a model can
-    show it pictures.
+    The study's normalisation (paper 1, released notebooks), or a pretrained trunk's own, is part of the model, so that whoever
+    holds a model can show it pictures.
     """
 
     def __init__(self, trunk: nn.Module, head: nn.Module):
         super().__init__()
         self.trunk, self.head = trunk, head
-        self.register_buffer("mean", torch.tensor((0.4914, 0.4822, 0.4465)).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor((0.2023, 0.1994, 0.2010)).view(3, 1, 1), persistent=False)
+        own = (trunk.mean, trunk.std) if isinstance(trunk, pretrained.Trunk) else torch.tensor(NORMALISATION).view(2, 3, 1, 1)
+        self.register_buffer("mean", own[0].clone(), persistent=False)
+        self.register_buffer("std", own[1].clone(), persistent=False)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """What the trunk sees: float [N, 3, H, W] in [0, 1] -> features [N, K, h, w]."""
@@ -62,11 +66,15 @@ class Classifier(nn.Module):
 def build(name: str, num_classes: int, head: str = "softmax", head_options: dict | None = None, **options) -> nn.Module:
     """A classifier with random weights from torch's global generator; `options` go to the trunk.
 
-    With head "imagenet" it is the pretrained model `name`, whatever `num_classes`, with 1000 logits (see `pretrained`).
+    The trunk "pretrained/NAME" is that of a pretrained model. With head "imagenet" it is the whole pretrained model `name`,
+    whatever `num_classes`, with 1000 logits (see `pretrained`).
     Raises GazebookError for a name or an option that does not exist.
     """
     if head == IMAGENET:
         return pretrained.load(name)
+    if name.startswith(PRETRAINED):
+        trunk = pretrained.Trunk(pretrained.load(name.removeprefix(PRETRAINED)))
+        return Classifier(trunk, HEADS[head](trunk.channels, num_classes, **(head_options or {})))
     for kind, given, known in (("trunk", name, TRUNKS), ("head", head, HEADS)):
         if given not in known:
             raise GazebookError(f"unknown {kind} {given!r}; choose from {', '.join(known)}")

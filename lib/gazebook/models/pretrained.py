@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gazebook.errors import GazebookError
+from gazebook.models.vit import as_maps
 
 # name: input size; mean and standard deviation of their preprocessing (0 to 255: mean 127, scale 128)
 LITE = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
@@ -38,6 +39,24 @@ class Pretrained(nn.Module):
         if tuple(x.shape[-2:]) != self.size:
             x = F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=x.shape[-1] > self.size[1])
         return self.network((x.clamp(0, 1) - self.mean) / self.std)
+
+
+class Trunk(Pretrained):
+    """The same without its last layer: float [N, 3, H, W], normalised with `mean` and `std` -> features [N, K, h, w]."""
+
+    def __init__(self, whole: Pretrained):
+        super().__init__(whole.network, whole.size, (0.0,) * 3, (1.0,) * 3)
+        self.mean, self.std = whole.mean, whole.std
+        with torch.no_grad():
+            self.channels = self.eval()(torch.zeros(1, 3, *self.size)).shape[1]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if tuple(x.shape[-2:]) != self.size:
+            x = F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=x.shape[-1] > self.size[1])
+        for name in ("forward_features", "extract_features"):  # of timm, of EfficientNet-Lite
+            if hasattr(self.network, name):
+                return as_maps(getattr(self.network, name)(x))
+        raise GazebookError(f"{type(self.network).__name__} gives no features; choose a model of timm or an EfficientNet-Lite")
 
 
 def load(name: str) -> Pretrained:

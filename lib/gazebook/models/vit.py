@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -32,7 +34,17 @@ class ViT(nn.Module):
         self.channels = dim
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        tokens = self.blocks.forward_features(x)
-        n, count, k = tokens.shape
-        side = int(count**0.5)
-        return tokens.transpose(1, 2).reshape(n, k, side, side)
+        return as_maps(self.blocks.forward_features(x))
+
+
+def as_maps(features: torch.Tensor) -> torch.Tensor:
+    """Feature maps [N, K, h, w] as they are; tokens [N, T, K] as [N, K, s, s], without the class token and others before the
+    patches. Raises GazebookError for other shapes.
+    """
+    if features.ndim == 4:
+        return features
+    if features.ndim != 3:
+        raise GazebookError(f"the layer's features have shape {list(features.shape)}; give one of maps or of tokens")
+    side = math.isqrt(features.shape[1])
+    patches = features[:, features.shape[1] - side * side :]
+    return patches.transpose(1, 2).unflatten(2, (side, side))

@@ -43,8 +43,9 @@ def execute(
     model = initial_model(run, test.num_classes)
     fitting = time.monotonic()
     model.to(device=device, memory_format=torch.channels_last)
-    history = checkpoint.restore(weights_file, model) if weights_file and train else []
-    if train and not history:
+    trains = run.updates != 0
+    history = checkpoint.restore(weights_file, model) if weights_file and trains else []
+    if trains and not history:
         method = methods.named(run.method, run.method_options)
         history = fit(
             _wrapped(model, method, run.seed),
@@ -119,7 +120,7 @@ def training_set(run: Run) -> ImageSet | None:
     """The training images of a run: a class-balanced share, nested for one seed, as the variant that the run asks for; None
     for a pretrained model that is taken as it is.
     """
-    if run.updates == 0:
+    if run.updates == 0 and not run.probe:
         return None
     images = _load(run.data, "train", json.dumps(run.data_options, sort_keys=True))
     return composite.variant(images.fraction(run.fraction, run.seed, run.train_images), run.variant, run.seed)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from gazebook.data.image_set import ImageSet
+from gazebook.errors import GazebookError
 from gazebook.train.fit import to_float
 
 ITERATIONS = 300
@@ -19,8 +20,12 @@ def linear_probe(model: torch.nn.Module, images: ImageSet, device: torch.device 
     """Replace the softmax head of a classifier by multinomial logistic regression on its frozen, averaged features.
 
     The features of the pictures as they are, in evaluation mode (no BatchNorm statistic is re-estimated), each scaled to
-    unit variance; scikit-learn's L2 penalty with C = 1. In place.
+    unit variance; scikit-learn's L2 penalty with C = 1. In place. Raises GazebookError where a class has no picture.
     """
+    if len(there := images.labels.unique()) != images.num_classes:
+        raise GazebookError(
+            f"a probe of {images.num_classes} classes has pictures of {len(there)}; give it more training images"
+        )
     from sklearn.linear_model import LogisticRegression  # takes seconds, and few runs need it
 
     model.eval()
@@ -32,7 +37,5 @@ def linear_probe(model: torch.nn.Module, images: ImageSet, device: torch.device 
         fitted = LogisticRegression(max_iter=ITERATIONS).fit((features - mean) / scale, images.labels.numpy())
     weight = fitted.coef_ / scale
     rows = [weight, fitted.intercept_ - weight @ mean]
-    if len(fitted.classes_) != model.head.maps.out_channels:
-        raise ValueError(f"{len(fitted.classes_)} classes in the training set, {model.head.maps.out_channels} in the head")
     model.head.maps.weight.copy_(torch.from_numpy(rows[0])[:, :, None, None])
     model.head.maps.bias.copy_(torch.from_numpy(rows[1]))

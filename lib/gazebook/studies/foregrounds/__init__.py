@@ -13,6 +13,7 @@ from gazebook.studies.foregrounds.runs import (
     on_scenes,
     parts,
     pictures,
+    pretrained,
     scenes,
     with_cue,
 )
@@ -22,5 +23,5 @@ TITLE = "RIVAL10: sensitivity to foregrounds, backgrounds and attributes"
 
 __all__ = [
     "AXES", "CLAIMS", "MODELS", "TITLE", "axes", "checkpoints", "cues", "evaluate", "grid", "on_pictures", "on_scenes", "parts",
-    "pictures", "results", "scenes", "with_cue",
+    "pictures", "pretrained", "results", "scenes", "with_cue",
 ]  # fmt: skip

@@ -213,6 +213,16 @@ def cues(axes: Axes, seeds: Sequence[int] = ()) -> dict[Run, dict[str, Any]]:
     }
 
 
+def pretrained(names: Sequence[str], data: str = "rival6_tiny", options: dict[str, Any] | None = None) -> list[Run]:
+    """Pretrained trunks with a linear probe, on pictures of any size: the paper's own way. In no profile's grid.
+
+    `names` as in `models.pretrained`; `options` are those of the data, such as {"images": 500} for rival10.
+    """
+    evaluation = {"sigma": [30, 60, 120], "l2": [25, 50, 100], "draws": 1, "alignment": 200, "examples": 5}
+    fields = {"data": data, "data_options": options or {}, "head": "softmax", "epochs": None, "updates": 0, "probe": True}
+    return [Run(study="foregrounds", trunk=f"pretrained/{name}", evaluation=evaluation, **fields) for name in names]
+
+
 def parts(axes: Axes) -> dict[str, dict[Run, dict[str, Any]]]:
     """All runs of the part by what they are for, each with what it is called."""
     return {"scenes": scenes(axes), "pictures": pictures(axes), "cues": cues(axes)}

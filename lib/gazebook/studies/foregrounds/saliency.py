@@ -14,7 +14,6 @@ from gazebook.runs import Run
 from gazebook.train import to_float
 
 BATCH = 250
-CONTROLS = ("own", "shuffled masks", "random weights", "centred Gaussian")
 GALLERY = "delta_density"  # the score whose worst pictures are shown, as in the authors' code
 
 
@@ -26,17 +25,17 @@ def alignment(model: nn.Module, run: Run, test: ImageSet, count: int, device, ar
     chosen = test.fraction(1.0, 0, min(count, len(test)))
     masks, size = chosen.masks.numpy(), chosen.images.shape[-1]
     own, _ = maps(model, chosen.images, device)
-    untrained, _ = maps(_untrained(run, chosen.num_classes).to(device), chosen.images, device)
     gaussian = np.broadcast_to(metrics.centred_gaussian(size), own.shape)
-    scores = [
-        metrics.saliency_alignment(s, m)
-        for s, m in ((own, masks), (own, noise.shuffled(chosen.masks).numpy()), (untrained, masks), (gaussian, masks))
-    ]
-    arrays["alignment"] = np.stack([scores[0][name] for name in metrics.SCORES]).astype(np.float16)
+    shown = {"own": (own, masks), "shuffled masks": (own, noise.shuffled(chosen.masks).numpy())}
+    if not run.trunk.startswith(models.PRETRAINED):
+        shown["random weights"] = (maps(_untrained(run, chosen.num_classes).to(device), chosen.images, device)[0], masks)
+    shown["centred Gaussian"] = (gaussian, masks)
+    scores = {name: metrics.saliency_alignment(*pair) for name, pair in shown.items()}
+    arrays["alignment"] = np.stack([scores["own"][name] for name in metrics.SCORES]).astype(np.float16)
     return [
         {"split": "alignment", "condition": control, "images": len(chosen)}
         | {score: round(float(np.nanmean(values)), 6) for score, values in found.items()}
-        for control, found in zip(CONTROLS, scores, strict=True)
+        for control, found in scores.items()
     ]
 
 
