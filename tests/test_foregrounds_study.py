@@ -239,11 +239,23 @@ def frame_like(sign: float) -> pd.DataFrame:
                     | bounds
                 )
         named = {"part": "cues", "model": RESNET, "seed": seed, "split": "discovery", "condition": "delta_density"}
-        rows.append(named | {"level": 5, "value": 0.5 + 0.3 * sign, "chance": 0.5})
+        rows.append(named | {"level": 5, "value": 0.5 + 0.3 * sign, "chance": 0.5, "images": 40})
     frame = pd.DataFrame(rows)
     frame = frame.reindex(columns=[*tidy.COLUMNS, *(c for c in frame if c not in tidy.COLUMNS)])
     frame.attrs["middle"] = 0.5
     return frame
+
+
+def test_runs_that_cannot_decide_about_the_cue_do_not_count():
+    claim = next(c for c in claims.CLAIMS if c.name == "6")
+    frame = frame_like(1).assign(chance=1.0)
+    assert claim.check(frame).verdict == Verdict.UNDECIDED
+
+
+def test_all_models_are_tested_on_the_same_scenes():
+    axes = foregrounds.axes("demo")
+    tested = {execution.evaluation_set(run).fingerprint for run in foregrounds.scenes(axes)}
+    assert len(tested) == 1
 
 
 @pytest.mark.parametrize("name", ["1", "2", "4", "5", "6", "C1", "C2", "C3", "C4"])

@@ -122,8 +122,8 @@ def _fill(parts: torch.Tensor, picture: Path, size: int) -> None:
     try:
         present = np.load(labels_file, allow_pickle=False)[0].astype(bool)
         if present.shape != (len(ATTRIBUTES),):
-            raise ValueError(f"labels of {len(present)} attributes, not {len(ATTRIBUTES)}")
-    except (OSError, ValueError, IndexError, EOFError) as error:
+            raise ValueError(f"labels of {present.size} attributes, not {len(ATTRIBUTES)}")
+    except (OSError, ValueError, TypeError, IndexError, EOFError) as error:
         raise GazebookError(f"the attribute labels {labels_file} cannot be read ({error}); {REMEDY}") from error
     for name, png in attribute_dictionary(picture.with_name(f"{picture.stem}_attr_dict.pkl")).items():
         if name != WHOLE and present[ATTRIBUTES.index(name)]:
@@ -139,7 +139,7 @@ def attribute_dictionary(file: Path) -> dict[str, bytes]:
     try:
         with file.open("rb") as stored:
             texts = _Plain(stored).load()
-        found = {name: base64.b64decode(text, validate=True) for name, text in texts.items()}
+        found = {name: base64.b64decode(text) for name, text in texts.items()}
     except (OSError, pickle.UnpicklingError, EOFError, AttributeError, TypeError, ValueError, binascii.Error) as error:
         raise GazebookError(f"the attribute dictionary {file} is damaged ({error}); {REMEDY}") from error
     if unknown := sorted(set(found) - {*ATTRIBUTES, WHOLE}):

@@ -15,8 +15,9 @@ def saliency_alignment(s: ArrayLike, mask: ArrayLike) -> dict[str, np.ndarray]:
 
     iou: of the mask and where s is at least half of its maximum. delta_density: mean of s (min-max scaled) inside minus
     outside. average_precision: of s as a detector of the mask's pixels. precision: share of s inside. recall: share of the
-    mask above the threshold below which a quarter of all saliency lies. NaN where the mask is empty or full; precision is NaN
-    where s is 0 everywhere. Raises ValueError.
+    mask above the threshold below which a quarter of all saliency lies. The authors' tool scales all maps to [0, 1] first;
+    here only delta density does, which makes a difference where a map is nowhere 0. NaN where the mask is empty or full;
+    precision is NaN where s is 0 everywhere. Raises ValueError.
     """
     s, mask = np.asarray(s, np.float64), np.asarray(mask, bool)
     if s.shape != mask.shape or s.ndim != 3:

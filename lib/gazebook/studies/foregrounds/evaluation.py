@@ -39,6 +39,7 @@ def evaluate(
     asked = _checked(run, test)
     model.eval()
     predict = probabilities(model, device)
+    options = run.data_options | asked.get("data", {})  # with which the test scenes were drawn
     clean = predict(to_float(test.images))
     right = (clean.argmax(dim=1) == test.labels).numpy()
     arrays = {"labels": test.labels.numpy().astype(np.uint8), "clean": right.astype(np.uint8)}
@@ -48,9 +49,9 @@ def evaluate(
     if asked.get("sigma") or asked.get("l2"):
         rows += _noise(predict, test, asked, arrays)
     if asked.get("truth"):
-        rows += truth.rows(predict, test, run.data_options, arrays)
+        rows += truth.rows(predict, test, options, arrays)
     if asked.get("attributes"):
-        rows += attributes.rows(predict, test, run.data_options)
+        rows += attributes.rows(predict, test, options)
     if asked.get("alignment"):
         rows += saliency.alignment(model, run, test, asked["alignment"], device, arrays)
     if asked.get("examples"):
@@ -58,7 +59,7 @@ def evaluate(
     if asked.get("cue"):
         rows += saliency.cue(model, run, test, device, arrays)
     if asked.get("units"):
-        rows += units.rows(model, test, run.data_options, device, arrays)
+        rows += units.rows(model, test, options, device, arrays)
     return rows, arrays
 
 

@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 
 from gazebook import data, metrics, plots
 from gazebook.data import noise, scenes
+from gazebook.errors import GazebookError
 from gazebook.ledger import Ledger
 from gazebook.studies.foregrounds import oracle, tidy
 from gazebook.studies.foregrounds.attributes import WAYS
-from gazebook.studies.foregrounds.runs import RESNET, Axes, on_pictures, on_scenes, with_cue
+from gazebook.studies.foregrounds.runs import Axes, on_pictures, on_scenes, with_cue
 from gazebook.studies.foregrounds.tables import KINDS, SCORES, attribute_table
 from gazebook.train import to_float
 
@@ -69,11 +70,11 @@ def oracle_curves() -> Figure:
     return fig
 
 
-def noise_sheet(axes: Axes, level: float = 100, sigma: float = 60) -> Figure:
-    """Pictures with noise in the foreground and in the background, of both kinds, beside the mask."""
+def noise_sheet(level: float = 100, sigma: float = 60) -> Figure:
+    """Scenes with noise in the foreground and in the background, of both kinds, beside the mask."""
     import torch
 
-    images = data.load(axes.pictures["data"], "test", **axes.pictures.get("data_options", {})).fraction(1.0, 0, 6)
+    images = data.load("scenes", "test", images=200).fraction(1.0, 0, 6)  # made on the spot: no data is needed
     x, masks, side = to_float(images.images), images.masks, images.images.shape[-1]
     rows = [x, masks[:, None].float().expand(-1, 3, -1, -1)]
     titles = ["picture", "mask"]
@@ -100,10 +101,14 @@ def ruler_dots(frame: pd.DataFrame) -> Figure:
 
 
 def area_intervals(frame: pd.DataFrame) -> Figure:
-    """RFS of one model, the residual net, on small, middle and large objects, by kind of noise."""
-    rows = tidy.of_family(frame, "thirds", model=RESNET)
+    """RFS of the family's first model on small, middle and large objects, by kind of noise."""
+    rows = tidy.of_family(frame, "thirds")
+    rows = rows[rows["model"] == rows["model"].iloc[0]] if len(rows) else rows
     rows = rows[rows["seed"] == rows["seed"].min()]
-    rows = rows.assign(label=rows["condition"].map(KINDS) + ", " + rows["third"] + " objects", accuracy=rows["value"])
+    rows = rows.assign(
+        label=[f"{KINDS[c]}, {t} objects" for c, t in zip(rows["condition"], rows["third"], strict=True)],
+        accuracy=rows["value"],
+    )
     return plots.intervals(rows, "label", "condition", list(KINDS), labels=KINDS, xlabel="RFS", line=(0, "no difference"))
 
 
@@ -198,8 +203,11 @@ def worst_sheet(ledger: Ledger, axes: Axes, model: str) -> Figure:
     return _gallery(record.arrays["worst_images"], record.arrays["worst_maps"], names, record.arrays["worst_labels"])
 
 
-def cue_sheet(ledger: Ledger, axes: Axes, model: str) -> Figure:
-    """The five worst-aligned pictures that a model takes for the class with the planted cue, for each such class."""
+def cue_sheet(ledger: Ledger, axes: Axes) -> Figure:
+    """The five worst-aligned pictures that the first model with a cue takes for the class that has it, for each such class."""
+    if not axes.cue_models:
+        raise GazebookError("none of the chosen models is trained with a planted cue; leave models empty, or add ResNet")
+    model = axes.cue_models[0]
     records = [ledger.read(run) for c in axes.cues if (run := with_cue(axes, model, c, axes.seeds[0])) in ledger]
     named = [r.run.data_options["cue"]["planted_class"] for r in records]
     images, maps = ([r.arrays[name] for r in records] for name in ("cue_images", "cue_maps"))
@@ -222,7 +230,7 @@ def _gallery(images, maps, names, labels=None) -> Figure:
 
 def unit_map(ledger: Ledger, axes: Axes, which: int = 0, count: int = 12) -> Figure:
     """Of the units that answer most to the removal of an attribute: how much the removal of each weakens them."""
-    record = ledger.read(on_scenes(axes, RESNET, axes.middle, axes.seeds[0]))
+    record = ledger.read(on_scenes(axes, next(iter(axes.models)), axes.middle, axes.seeds[0]))
     scores = record.arrays["units"][which, -1].astype(float)
     known = np.isfinite(scores).all(axis=0)
     best = np.argsort(-np.where(known, scores, -np.inf).max(axis=1))[:count]

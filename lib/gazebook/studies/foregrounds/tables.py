@@ -64,6 +64,8 @@ def family_table(frame: pd.DataFrame, part: str) -> pd.DataFrame:
 def mask_table(frame: pd.DataFrame, part: str) -> pd.DataFrame:
     """RFS over all levels by the mask that says what the foreground is; mean over seeds."""
     rows = tidy.of_family(frame, "levels", part)
+    if rows.empty:
+        return pd.DataFrame()
     rows = rows.assign(condition=rows["condition"].map(KINDS) + ", " + rows["mask"])
     return rows.pivot_table(index="model", columns="condition", values="value", sort=False)
 
@@ -91,6 +93,8 @@ def proxy_table(frame: pd.DataFrame) -> pd.DataFrame:
 def alignment_table(frame: pd.DataFrame, part: str) -> pd.DataFrame:
     """Five scores of the family and of the controls (means over their models)."""
     rows = tidy.of_family(frame, "alignment", part)
+    if rows.empty:
+        return pd.DataFrame()
     rows = rows.assign(
         model=rows["model"].where(rows["mask"] == "own", "control: " + rows["mask"]), score=rows["condition"].map(SCORES)
     )

@@ -66,6 +66,7 @@ def results(ledger: Ledger, axes: Axes | str, *names: str) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
     frame = frame.reindex(columns=[*COLUMNS, *(c for c in frame if c not in COLUMNS)])
     frame.attrs["middle"] = axes.middle
+    frame.attrs["parts"] = ("scenes",) if axes.pictures["data"] == "scenes" else ("scenes", "pictures")  # that differ
     frame.attrs["classes"] = {"scenes": len(scenes.CLASS_NAMES), "pictures": _classes(axes.pictures["data"])}
     return frame
 
@@ -279,18 +280,22 @@ def _auroc(values: np.ndarray, positive: np.ndarray) -> float:
 def _units(record: Record) -> list[dict]:
     """For each way the share of units whose first attribute is the one whose removal they answer to most; see `units`."""
     found = []
-    for name, scores in zip(("as they come", "independent"), record.arrays["units"].astype(float), strict=True):
+    for name, scores in zip(("as they come", "independent in a class"), record.arrays["units"].astype(float), strict=True):
         known = np.isfinite(scores).all(axis=(0, 1))
         scores = np.where(known, scores, -np.inf)
         truth = scores[units.WAYS.index("removed")]
         if not known.any():
             continue
         answers = np.where(known, truth, -np.inf).max(axis=1) >= RESPONSE
-        best = scores.argmax(axis=2)
-        right = best[:, answers] == truth[answers].argmax(axis=1)
+        best = scores == scores.max(axis=2, keepdims=True)
+        best = best / best.sum(axis=2, keepdims=True)  # of attributes in a tie each counts in part
         named = {"split": "units", "mask": name, "images": int(answers.sum())}
-        found += [named | {"condition": way, "value": _mean(right[i])} for i, way in enumerate(units.WAYS[:-1])]
-        sides = best[units.WAYS.index("top pictures")] == best[units.WAYS.index("location")]
+        truly = np.eye(truth.shape[1])[truth.argmax(axis=1)]
+        found += [
+            named | {"condition": way, "value": _mean((best[i] * truly).sum(axis=1)[answers])}
+            for i, way in enumerate(units.WAYS[:-1])
+        ]
+        sides = (best[units.WAYS.index("top pictures")] * best[units.WAYS.index("location")]).sum(axis=1)
         found.append(named | {"condition": "both sides agree", "value": _mean(sides[answers])})
     return found
 
