@@ -12,7 +12,7 @@ from gazebook.data import noise, scenes
 from gazebook.errors import GazebookError
 from gazebook.ledger import Ledger
 from gazebook.studies.foregrounds import oracle, tidy
-from gazebook.studies.foregrounds.attributes import WAYS
+from gazebook.studies.foregrounds.attributes import FEW, WAYS
 from gazebook.studies.foregrounds.runs import Axes, on_pictures, on_scenes, with_cue
 from gazebook.studies.foregrounds.tables import KINDS, SCORES, attribute_table
 from gazebook.train import to_float
@@ -145,12 +145,12 @@ def pair_intervals(frame: pd.DataFrame, part: str) -> Figure:
 
 def attribute_map(frame: pd.DataFrame) -> Figure:
     """Loss of probability when an attribute is removed from the scene: rows attributes, columns models."""
-    return plots.heat_map(attribute_table(frame), "loss of probability, points", fmt=".0f")
+    return plots.heat_map(_shown(attribute_table(frame)), "loss of probability, points", fmt=".0f")
 
 
 def proxy_dots(frame: pd.DataFrame) -> Figure:
     """Loss by each proxy against loss by removal, a dot an attribute and model."""
-    rows = tidy.of_family(frame, "attribute")
+    rows = _shown(tidy.of_family(frame, "attribute"))
     wide = rows.pivot_table(index=["key", "attribute"], columns="condition", values="value").reset_index()
     long = wide.melt(["key", "attribute", "removed"], list(WAYS[1:]), "way", "loss")
     names = {way: way for way in WAYS[1:]}
@@ -160,6 +160,12 @@ def proxy_dots(frame: pd.DataFrame) -> Figure:
     for ax in fig.axes:
         ax.plot([0, top], [0, top], color="0.4", linestyle="--", linewidth=1)
     return fig
+
+
+def _shown(rows: pd.DataFrame) -> pd.DataFrame:
+    if rows.empty:
+        raise GazebookError(f"no attribute is on at least {FEW} test pictures; ask for more test_images")
+    return rows
 
 
 def removal_sheet(axes: Axes) -> Figure:
