@@ -12,7 +12,7 @@ from gazebook.runs import Run
 
 RESNET, ROBUST_WEAK, ROBUST, VIT, DEIT = "ResNet", "robust ResNet (1)", "robust ResNet (3)", "ViT", "DeiT-like"
 SIMCLR, SIMCLR_VIT = "SimCLR ResNet", "SimCLR ViT"
-PROBED, PROBED_VIT = "ResNet, probe", "ViT, probe"
+PROBED, PROBED_VIT = "probed ResNet", "probed ViT"
 MODELS = (RESNET, ROBUST_WEAK, ROBUST, VIT, DEIT, SIMCLR, PROBED, SIMCLR_VIT, PROBED_VIT)
 TRANSFORMERS = (VIT, DEIT, SIMCLR_VIT, PROBED_VIT)
 EPSILON = {ROBUST_WEAK: 1.0, ROBUST: 3.0}  # the paper's radii at 224 px
