@@ -173,6 +173,7 @@ def robust_units_are_clearer(frame: pd.DataFrame) -> Finding:
     wide = rows.pivot_table(index="seed", columns="model", values="value")
     if not {ROBUST, RESNET} <= set(wide):
         return undecided("no runs for it yet")
+    wide = wide.dropna(subset=[ROBUST, RESNET])
     return of_sign(wide[ROBUST] - wide[RESNET], f"robust {wide[ROBUST].mean():.2f}, standard {wide[RESNET].mean():.2f}")
 
 
