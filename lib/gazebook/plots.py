@@ -44,17 +44,17 @@ def palette(names: Sequence[str]) -> dict[str, tuple]:
     return dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
 
 
-def curves(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], **layout) -> Figure:
+def curves(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], *, band: bool = True, **layout) -> Figure:
     """Lines of the mean over seeds with its 95% interval as a band: one colour and marker for each of `order`.
 
     Where points have different numbers of seeds, those with one seed have no band. The y axis fits the lines: a band of two
-    or three seeds may be far wider than anything else and is cut. `layout`: see `_panels`.
+    or three seeds may be far wider than anything else and is cut, or left out without `band`. `layout`: see `_panels`.
     """
 
     def draw(ax: Axes, rows: pd.DataFrame, color, **style) -> None:
         seeds = rows.groupby(x)[y]
         mean, bounds = seeds.mean(), np.array([mean_interval(values) for _, values in seeds])
-        sure = np.isfinite(bounds[:, 0])
+        sure = np.isfinite(bounds[:, 0]) & band
         ax.fill_between(mean.index[sure], *bounds[sure].T, color=color, alpha=0.15, linewidth=0)
         ax.plot(mean.index, mean, color=color, markersize=6, **style)
 

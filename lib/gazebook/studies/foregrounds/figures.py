@@ -114,12 +114,12 @@ def area_intervals(frame: pd.DataFrame) -> Figure:
 
 def level_curves(frame: pd.DataFrame, part: str) -> Figure:
     """RFS of the family against the noise level, by kind of noise; points in a warning zone are left out."""
-    rows = tidy.of_family(frame, "noise", part, mask="own")
+    rows = tidy.to_average(frame, "noise", part, mask="own")
     rows = rows[rows["zone"] == ""]
     names = list(dict.fromkeys(rows["model"]))
     return plots.curves(
-        rows, "level", "value", "model", names, labels={n: n for n in names}, facet="condition", facets=KINDS,
-        xlabel="noise level", ylabel="RFS",
+        rows, "level", "value", "model", names, labels={n: n for n in names}, band=False, facet="condition",
+        facets=KINDS, xlabel="noise level", ylabel="RFS",
     )  # fmt: skip
 
 
@@ -136,11 +136,12 @@ def accuracy_paths(frame: pd.DataFrame, part: str) -> Figure:
 
 
 def pair_intervals(frame: pd.DataFrame, part: str) -> Figure:
-    """Differences of RFS between models, on the same pictures, by kind of noise; mean over seeds."""
-    rows = tidy.of_family(frame, "pairs", part, mask="own")
-    rows = rows.groupby(["model", "condition"], sort=False)[["value", "low", "high"]].mean().reset_index()
-    rows = rows.assign(accuracy=rows["value"])
-    return plots.intervals(rows, "model", "condition", list(KINDS), labels=KINDS, xlabel="difference of RFS", line=(0, "none"))
+    """Differences of RFS between models, on the same pictures, by kind of noise; each seed by itself."""
+    rows = tidy.of_family(frame, "pairs", part, mask="own").sort_values(["model", "seed"], kind="stable")
+    rows = rows.assign(
+        accuracy=rows["value"], label=[f"{m}, seed {s:g}" for m, s in zip(rows["model"], rows["seed"], strict=True)]
+    )
+    return plots.intervals(rows, "label", "condition", list(KINDS), labels=KINDS, xlabel="difference of RFS", line=(0, "none"))
 
 
 def attribute_map(frame: pd.DataFrame) -> Figure:
@@ -189,7 +190,7 @@ def removal_sheet(axes: Axes) -> Figure:
 
 def alignment_intervals(frame: pd.DataFrame, part: str) -> Figure:
     """Five scores of the family on its own masks, mean over seeds, with intervals over pictures."""
-    rows = tidy.of_family(frame, "alignment", part, mask="own")
+    rows = tidy.to_average(frame, "alignment", part, mask="own")
     rows = rows.groupby(["model", "condition"], sort=False)[["value", "low", "high"]].mean().reset_index()
     rows = rows.assign(accuracy=rows["value"])
     return plots.intervals(rows, "model", "condition", list(SCORES), labels=SCORES, xlabel="score")

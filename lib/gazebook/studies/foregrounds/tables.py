@@ -52,18 +52,32 @@ def family_table(frame: pd.DataFrame, part: str) -> pd.DataFrame:
     """The family: accuracy, what predictions follow (scenes), RFS by both kinds of noise, all levels and matched; mean over
     seeds.
     """
-    columns = {"accuracy, %": tidy.of_family(frame, "clean", part).assign(value=lambda t: 100 * t["value"])}
+    columns = {"accuracy, %": tidy.to_average(frame, "clean", part).assign(value=lambda t: 100 * t["value"])}
     if part == "scenes":
-        columns["object minus background"] = tidy.of_family(frame, "truth", part)
+        columns["object minus background"] = tidy.to_average(frame, "truth", part)
     for kind, name in KINDS.items():
-        columns[f"RFS, {name}"] = tidy.of_family(frame, "levels", part, condition=kind, mask="own")
-        columns[f"RFS, {name}, matched"] = tidy.matched(frame, part, kind)[1]
+        columns[f"RFS, {name}"] = tidy.to_average(frame, "levels", part, condition=kind, mask="own")
+        found = tidy.matched(frame, part, kind)[1]
+        columns[f"RFS, {name}, matched"] = found[found["seed"].isin(columns["accuracy, %"]["seed"])]
     return pd.DataFrame({name: rows.groupby("model", sort=False)["value"].mean() for name, rows in columns.items()})
+
+
+def seed_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """RFS over all levels and the truth of those of the family on scenes that were trained more than once: a row a training."""
+    middle = frame.attrs.get("middle", 0.5)
+    columns = {f"RFS, {name}": tidy.of(frame, "levels", condition=kind, mask="own") for kind, name in KINDS.items()}
+    columns["object minus background"] = tidy.of(frame, "truth")
+    keys = ["model", "seed"]
+    table = pd.DataFrame(
+        {n: tidy.family(rows, middle).groupby(keys, sort=False)["value"].mean() for n, rows in columns.items()}
+    )
+    often = table.groupby("model", sort=False).size()
+    return table[table.index.get_level_values("model").isin(often[often > 1].index)].sort_index(kind="stable")
 
 
 def mask_table(frame: pd.DataFrame, part: str) -> pd.DataFrame:
     """RFS over all levels by the mask that says what the foreground is; mean over seeds."""
-    rows = tidy.of_family(frame, "levels", part)
+    rows = tidy.to_average(frame, "levels", part)
     if rows.empty:
         return pd.DataFrame()
     rows = rows.assign(condition=rows["condition"].map(KINDS) + ", " + rows["mask"])
@@ -72,13 +86,13 @@ def mask_table(frame: pd.DataFrame, part: str) -> pd.DataFrame:
 
 def attribute_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Loss of the true class's probability when an attribute is removed from the scene, in points: a column a model."""
-    rows = tidy.of_family(frame, "attribute", condition="removed")
+    rows = tidy.to_average(frame, "attribute", condition="removed")
     return 100 * rows.pivot_table(index="attribute", columns="model", values="value", sort=False)
 
 
 def proxy_table(frame: pd.DataFrame) -> pd.DataFrame:
     """How far each proxy is off: its rank correlation with removal over attributes, and its mean error in points."""
-    rows = tidy.of_family(frame, "attribute")
+    rows = tidy.to_average(frame, "attribute")
     wide = rows.pivot_table(index=["key", "attribute"], columns="condition", values="value")
     ranks = claims.proxies(frame)
     found = []
@@ -92,7 +106,7 @@ def proxy_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 def alignment_table(frame: pd.DataFrame, part: str) -> pd.DataFrame:
     """Five scores of the family and of the controls (means over their models)."""
-    rows = tidy.of_family(frame, "alignment", part)
+    rows = tidy.to_average(frame, "alignment", part)
     if rows.empty:
         return pd.DataFrame()
     rows = rows.assign(
@@ -129,7 +143,7 @@ def discovery_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 def unit_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Share of units whose attribute each way names as removal does; mean over seeds."""
-    rows = tidy.of_family(frame, "units")
+    rows = tidy.to_average(frame, "units")
     if rows.empty:
         return pd.DataFrame()
     table = rows.pivot_table(index=["model", "mask"], columns="condition", values="value", sort=False)

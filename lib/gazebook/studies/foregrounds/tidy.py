@@ -84,6 +84,18 @@ def of_family(frame: pd.DataFrame, split: str, part: str = "scenes", **equal) ->
     return family(of(frame, split, part, **equal), frame.attrs.get("middle", 0.5))
 
 
+def to_average(frame: pd.DataFrame, split: str, part: str = "scenes", **equal) -> pd.DataFrame:
+    """The same of the seeds that all models of the family have, where there are such: so that means compare like with like."""
+    seeds = _common_seeds(of_family(frame, "clean", part))
+    rows = of_family(frame, split, part, **equal)
+    return rows[rows["seed"].isin(seeds)] if seeds else rows
+
+
+def _common_seeds(clean: pd.DataFrame) -> list:
+    models = clean.groupby("seed")["model"].nunique()
+    return models.index[models == clean["model"].nunique()].tolist()
+
+
 def family(rows: pd.DataFrame, middle: float = 0.5) -> pd.DataFrame:
     """The rows of the family alone: on scenes, those trained at the middle correlation."""
     return rows[rows["correlation"].isna() | (rows["correlation"] == middle)]
