@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from gazebook import metrics
+from gazebook.data.noise import KINDS
 from gazebook.studies.foregrounds import tidy
 from gazebook.studies.foregrounds.attributes import WAYS
 from gazebook.studies.foregrounds.runs import (
@@ -27,7 +28,6 @@ from gazebook.studies.foregrounds.runs import (
 from gazebook.studies.verdicts import Claim, Finding, of_cases, of_intervals, of_sign, undecided
 
 RANKS = 0.8  # rank correlation with the truth from which a ruler counts as good (notes of this book, before any run)
-KINDS = ("sigma", "l2")
 
 
 def robust_is_lower(frame: pd.DataFrame) -> Finding:

@@ -172,9 +172,7 @@ def _noise(record: Record) -> list[dict]:
         norms = {"norm_fg": fg["norm"], "norm_bg": bg["norm"]}
         found.append(same | norms | _sensitivity(fg["accuracy"], bg["accuracy"], boots[i : i + 2], chance))
     for kind, mask, index in _groups(rows):
-        means = [np.mean([rows[i + r]["accuracy"] for i in index]) for r in (0, 1)]
-        spread = [boots[index + r].mean(axis=0) for r in (0, 1)]
-        found.append({"split": "levels", "condition": kind, "mask": mask} | _sensitivity(*means, spread, chance))
+        found.append({"split": "levels", "condition": kind, "mask": mask} | _sensitivity(*_means(rows, boots, index), chance))
         if mask == "own":
             found += [{"condition": kind} | row for row in _thirds(record, index, chance)]
     return found
@@ -205,31 +203,34 @@ def _thirds(record: Record, index: np.ndarray, chance: float) -> list[dict]:
 
 def _pairs(records: dict[tuple, Record]) -> list[dict]:
     """Differences of RFS over all levels between models of PAIRS, for each seed that has both: on the same pictures."""
+    levels = {name: _over_levels(record) for name, record in records.items() if "right" in record.arrays}
     found = []
     for more, less in PAIRS:
-        for (model, rho, seed), record in records.items():
-            if model != more or (less, rho, seed) not in records or "right" not in record.arrays:
-                continue
-            both = [{g[:2]: g[2] for g in _groups(_boots(r)[0])} for r in (record, records[less, rho, seed])]
-            for kind, mask in both[0].keys() & both[1].keys():
-                values, spreads = zip(
-                    *(
-                        _over_levels(r, own[kind, mask])
-                        for r, own in zip((record, records[less, rho, seed]), both, strict=True)
-                    ),
-                    strict=True,
-                )
-                low, high = np.quantile(spreads[0] - spreads[1], [0.025, 0.975])
+        for (model, rho, seed), own in levels.items():
+            other = levels.get((less, rho, seed), {}) if model == more else {}
+            for kind, mask in own.keys() & other.keys():
+                (a, spread_a), (b, spread_b) = own[kind, mask], other[kind, mask]
+                low, high = np.quantile(spread_a - spread_b, [0.025, 0.975])
                 row = {"model": f"{more} - {less}", "correlation": rho, "seed": seed, "split": "pairs", "condition": kind}
-                found.append(row | {"mask": mask, "value": values[0] - values[1], "low": float(low), "high": float(high)})
+                found.append(row | {"mask": mask, "value": a - b, "low": float(low), "high": float(high)})
     return found
 
 
-def _over_levels(record: Record, index: np.ndarray) -> tuple[float, np.ndarray]:
+def _over_levels(record: Record) -> dict[tuple[str, str], tuple[float, np.ndarray]]:
+    """RFS, accuracies averaged over levels, and its resamples [B], by kind and mask."""
     rows, boots = _boots(record)
-    means = [np.mean([rows[i + r]["accuracy"] for i in index]) for r in (0, 1)]
-    spread = np.clip([boots[index + r].mean(axis=0) for r in (0, 1)], 0, 1)
-    return metrics.relative_foreground_sensitivity(*means), metrics.relative_foreground_sensitivity(*spread)
+    found = {}
+    for kind, mask, index in _groups(rows):
+        fg, bg, spread = _means(rows, boots, index)
+        rfs = metrics.relative_foreground_sensitivity
+        found[kind, mask] = rfs(fg, bg), rfs(*np.clip(spread, 0, 1))
+    return found
+
+
+def _means(rows: list[dict], boots: np.ndarray, index: np.ndarray) -> tuple[float, float, list[np.ndarray]]:
+    """Accuracies under noise in foreground and background, averaged over levels, and both of their resamples."""
+    fg, bg = (np.mean([rows[i + r]["accuracy"] for i in index]) for r in (0, 1))
+    return fg, bg, [boots[index + r].mean(axis=0) for r in (0, 1)]
 
 
 def _truth(record: Record) -> list[dict]:
