@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gazebook.errors import GazebookError
+from gazebook.models.heads import SoftmaxHead
 from gazebook.models.vit import as_maps
 
 
@@ -18,14 +19,30 @@ def grad_cam(
 ) -> torch.Tensor:
     """Grad-CAM (Selvaraju et al. 2017) for one class an image: float [N, 3, H, W], int64 [N] -> float32 [N, H, W] in [0, 1].
 
-    ReLU(sum_k alpha_k f_k) with alpha_k the mean gradient of the class's logit over feature map f_k of `layer` (default:
-    the model's `trunk`; of a transformer's tokens the patches), resized bilinearly, then min-max scaled for each image (a
-    constant map becomes 0); without `scale` it keeps its own values, at least 0. The model runs as in evaluation; its
-    BatchNorm statistics, its mode and all `.grad` stay as they were.
+    ReLU of `class_weighted_maps`, resized bilinearly, then min-max scaled for each image (a constant map becomes 0); without
+    `scale` it keeps its own values, at least 0. The model's BatchNorm statistics, its mode and all `.grad` stay as they were.
+    """
+    maps = enlarged(F.relu(class_weighted_maps(model, images, classes, layer)), images.shape[-2:])
+    return scaled(maps) if scale else maps
+
+
+def class_weighted_maps(
+    model: nn.Module, images: torch.Tensor, classes: torch.Tensor, layer: nn.Module | None = None
+) -> torch.Tensor:
+    """Grad-CAM before its ReLU: sum_k alpha_k f_k, float [N, 3, H, W], int64 [N] -> float32 [N, h, w].
+
+    alpha_k is the mean gradient of the class's logit over feature map f_k of `layer` (default: the model's `trunk`; of a
+    transformer's tokens the patches). The model runs as in evaluation. Where features are averaged and then weighed by a linear
+    layer the gradient is known, w_k / (h w), and no backward pass is made.
     """
     layer = getattr(model, "trunk", None) if layer is None else layer
     if layer is None:
         raise GazebookError(f"{type(model).__name__} has no trunk; give the layer whose features Grad-CAM weighs")
+    if isinstance(getattr(model, "head", None), SoftmaxHead) and layer is model.trunk:
+        with as_in_evaluation(model), torch.no_grad():
+            features = model.features(images).float()
+        weights = model.head.maps.weight.detach()[classes, :, 0, 0] / features[0, 0].numel()
+        return torch.einsum("nk,nkhw->nhw", weights, features)
     captured: list[torch.Tensor] = []
     hook = layer.register_forward_hook(lambda _module, _inputs, output: captured.append(output))
     try:
@@ -35,9 +52,12 @@ def grad_cam(
     finally:
         hook.remove()
     features, gradient = as_maps(captured[-1].detach().float()), as_maps(gradient.float())
-    weighted = F.relu((gradient.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1, keepdim=True))
-    maps = F.interpolate(weighted, images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
-    return scaled(maps) if scale else maps
+    return (gradient.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1)
+
+
+def enlarged(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Maps [N, h, w] -> [N, H, W], bilinear, pixel centres aligned."""
+    return F.interpolate(maps[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0]
 
 
 def input_gradient(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:

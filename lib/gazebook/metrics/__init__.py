@@ -18,6 +18,7 @@ from gazebook.metrics.backgrounds import (
     saliency_share,
 )
 from gazebook.metrics.calibration import accuracy, confidence, expected_calibration_error, reliability_bins
+from gazebook.metrics.classification import classification_report
 from gazebook.metrics.foreground import (
     class_resamples,
     foreground_sensitivity_interval,
@@ -25,6 +26,7 @@ from gazebook.metrics.foreground import (
     relative_foreground_sensitivity,
     warning_zone,
 )
+from gazebook.metrics.regions import containment, map_entropy
 from gazebook.metrics.statistics import bootstrap_interval, mean_interval, rank_correlation
 
 __all__ = [
@@ -39,11 +41,14 @@ __all__ = [
     "centred_gaussian",
     "class_resamples",
     "classes_per_image",
+    "classification_report",
     "confidence",
+    "containment",
     "expected_calibration_error",
     "fooled_within",
     "foreground_sensitivity_interval",
     "macro_accuracy",
+    "map_entropy",
     "mean_interval",
     "rank_correlation",
     "regions_per_image",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from gazebook.errors import GazebookError
 from gazebook.train.adversarial import Adversarial
 from gazebook.train.contrastive import Contrastive
+from gazebook.train.distraction import Distraction
 from gazebook.train.mixing import Mixing
 
-METHODS = {"adversarial": Adversarial, "contrastive": Contrastive, "mixing": Mixing}
+METHODS = {"adversarial": Adversarial, "contrastive": Contrastive, "distraction": Distraction, "mixing": Mixing}
 PLAIN = "plain"
 
 

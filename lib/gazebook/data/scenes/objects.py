@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gazebook.data.scenes.painter import Painter
+from gazebook.errors import GazebookError
 
 ATTRIBUTES = (
     "wheels", "window", "lights", "metallic", "stripes", "spots", "wings", "tail", "beak", "fins",
@@ -38,6 +39,24 @@ class Object:
     turn: float
     body: Range
     accent: Range
+
+
+@dataclass(frozen=True)
+class World:
+    """What can be in scenes: kinds of objects, one a class; names of attributes; those that any object may carry; the
+    background that goes with each class.
+    """
+
+    kinds: tuple[Object, ...]
+    attributes: tuple[str, ...]
+    patterns: tuple[str, ...]
+    home: tuple[str, ...]
+
+    def column(self, name: str) -> int:
+        """The column of an attribute. Raises GazebookError with the list of names."""
+        if name not in self.attributes:
+            raise GazebookError(f"unknown attribute {name!r}; choose from {', '.join(self.attributes)}")
+        return self.attributes.index(name)
 
 
 def _patterns(p: Painter, inside: np.ndarray) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gazebook.data.scenes.backgrounds import FAMILIES
-from gazebook.data.scenes.objects import ATTRIBUTES, OBJECTS
+from gazebook.data.scenes.objects import World
 from gazebook.data.scenes.painter import Painter
-from gazebook.data.scenes.specs import BACKGROUNDS, Specs
+from gazebook.data.scenes.specs import BACKGROUNDS, EVERYDAY, Specs
 from gazebook.errors import GazebookError
 
 CHUNK = 512  # images painted together: large enough to share the work, small enough for the cache
@@ -33,7 +33,7 @@ class Rendered:
         return np.stack(ends, axis=1) * columns.any(axis=1)[:, None]
 
 
-def render(specs: Specs, size: int = 32) -> Rendered:
+def render(specs: Specs, size: int = 32, world: World = EVERYDAY) -> Rendered:
     """Draw a batch of scenes at `size` pixels. Each picture depends on its own description alone."""
     if size not in SIZES:
         raise GazebookError(f"scenes of size {size}; choose from {', '.join(map(str, SIZES))}")
@@ -43,10 +43,10 @@ def render(specs: Specs, size: int = 32) -> Rendered:
     for start in range(0, n, CHUNK):
         part = slice(start, min(start + CHUNK, n))
         pixels = _backgrounds(specs[part], size)
-        owners[part] = _objects(specs[part], pixels)
+        owners[part] = _objects(specs[part], pixels, world)
         pixels *= 255 * specs.gain[part, None, None, None].astype(np.float32)
         images[part] = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
-    attributes = owners[:, None] == np.arange(len(ATTRIBUTES), dtype=np.int8)[None, :, None, None]
+    attributes = owners[:, None] == np.arange(len(world.attributes), dtype=np.int8)[None, :, None, None]
     return Rendered(images, owners >= 0, attributes)
 
 
@@ -63,20 +63,20 @@ def _backgrounds(specs: Specs, size: int) -> np.ndarray:
     return pixels
 
 
-def _objects(specs: Specs, pixels: np.ndarray) -> np.ndarray:
+def _objects(specs: Specs, pixels: np.ndarray, world: World) -> np.ndarray:
     """Paint each object into `pixels`; returns who is on top, int8 [N, S, S]: -1 background, A body, else attribute."""
     size = pixels.shape[-1]
     owners = np.empty((len(specs), size, size), np.int8)
-    for label, kind in enumerate(OBJECTS):
+    for label, kind in enumerate(world.kinds):
         chosen = np.flatnonzero(specs.labels == label)
         if len(chosen):
-            painter = _painter(specs[chosen], pixels[chosen], size)
+            painter = _painter(specs[chosen], pixels[chosen], size, world.attributes)
             kind.paint(painter)
             pixels[chosen], owners[chosen] = painter.pixels, painter.owner
     return owners
 
 
-def _painter(specs: Specs, pixels: np.ndarray, size: int) -> Painter:
+def _painter(specs: Specs, pixels: np.ndarray, size: int, names: tuple[str, ...]) -> Painter:
     """A painter whose coordinates are those of the objects' own frames."""
     place = (np.arange(size, dtype=np.float32) + 0.5) / size
     dx = place[None, None, :] - _float(specs.centre[:, 0])[:, None, None]
@@ -94,7 +94,7 @@ def _painter(specs: Specs, pixels: np.ndarray, size: int) -> Painter:
         accent=specs.accent,
         shape=_float(specs.shape),
         present=specs.attributes,
-        names=ATTRIBUTES,
+        names=names,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gazebook.data.scenes.objects import ATTRIBUTES, CLASS_NAMES, OBJECTS, PATTERNS
+from gazebook.data.scenes.objects import ATTRIBUTES, CLASS_NAMES, OBJECTS, PATTERNS, World
 from gazebook.errors import GazebookError
 
 BACKGROUNDS = ("sky", "grass", "water", "sand", "forest", "road", "brick", "snow", "fabric", "night")
@@ -22,6 +22,7 @@ HOME = {
     "car": "road", "bus": "brick", "plane": "sky", "boat": "water", "bird": "forest",
     "fish": "night", "cat": "fabric", "horse": "sand", "bull": "grass", "butterfly": "snow",
 }  # fmt: skip
+EVERYDAY = World(OBJECTS, ATTRIBUTES, PATTERNS, tuple(HOME[name] for name in CLASS_NAMES))
 PATTERN_FREQUENCY = 0.05  # stripes, spots and metallic shading on classes that do not own them
 OWN_FREQUENCY = 0.95  # an attribute on a class that owns it
 SPLIT_SALT = {"train": 0, "test": 1}
@@ -65,18 +66,11 @@ class Specs:
             family = np.full(len(self), BACKGROUNDS.index(family))
         return dataclasses.replace(self, backgrounds=family, texture=self.texture if texture is None else texture)
 
-    def without(self, *names: str) -> Specs:
+    def without(self, *names: str, world: World = EVERYDAY) -> Specs:
         """The same scenes without these attributes."""
         attributes = self.attributes.copy()
-        attributes[:, [attribute_index(name) for name in names]] = False
+        attributes[:, [world.column(name) for name in names]] = False
         return dataclasses.replace(self, attributes=attributes)
-
-
-def attribute_index(name: str) -> int:
-    """The column of an attribute. Raises GazebookError with the list of names."""
-    if name not in ATTRIBUTES:
-        raise GazebookError(f"unknown attribute {name!r}; choose from {', '.join(ATTRIBUTES)}")
-    return ATTRIBUTES.index(name)
 
 
 def draw(
@@ -87,65 +81,67 @@ def draw(
     background_correlation: float = 0.5,
     area: tuple[float, float] = (0.10, 0.28),
     attribute_frequencies: dict[str, float] | None = None,
+    world: World = EVERYDAY,
 ) -> Specs:
     """The scenes with these numbers, int [N].
 
     `background_correlation` is the probability that the background is the class's own; otherwise it is uniform over
     the ten families. `area` is the range of the object's share of the picture. `attribute_frequencies` sets the
-    probability of an attribute wherever a class owns it (and of stripes, spots, metallic on all classes).
+    probability of an attribute wherever a class owns it (and of stripes, spots, metallic on all classes). `world` says what
+    classes and attributes there are.
     """
-    _check(background_correlation, area, attribute_frequencies)
+    _check(background_correlation, area, attribute_frequencies, world)
     uniform = Uniform(seed, split, numbers)
-    labels = (uniform("label") * len(CLASS_NAMES)).astype(np.int64)
-    home = np.array([BACKGROUNDS.index(HOME[c]) for c in CLASS_NAMES])[labels]
+    labels = (uniform("label") * len(world.kinds)).astype(np.int64)
+    home = np.array([BACKGROUNDS.index(name) for name in world.home])[labels]
     other = (uniform("background") * len(BACKGROUNDS)).astype(np.int64)
     share = area[0] + (area[1] - area[0]) * uniform("area")
-    scale = np.sqrt(share / np.array([o.area for o in OBJECTS])[labels]) / 2  # half the frame's side
-    reach = np.minimum(np.array([o.reach for o in OBJECTS])[labels] * scale, 0.5)
+    scale = np.sqrt(share / np.array([o.area for o in world.kinds])[labels]) / 2  # half the frame's side
+    reach = np.minimum(np.array([o.reach for o in world.kinds])[labels] * scale, 0.5)
     centre = reach[:, None] + (1 - 2 * reach[:, None]) * uniform("centre", 2)
-    turn = np.array([o.turn for o in OBJECTS])[labels]
+    turn = np.array([o.turn for o in world.kinds])[labels]
     return Specs(
         labels=labels,
         backgrounds=np.where(uniform("correlated") < background_correlation, home, other),
-        attributes=_attributes(uniform, labels, attribute_frequencies or {}),
+        attributes=_attributes(uniform, labels, attribute_frequencies or {}, world),
         centre=centre,
         scale=scale,
         angle=np.deg2rad(turn) * (2 * uniform("angle") - 1),
         mirrored=uniform("mirror") < 0.5,
         light=np.stack([np.sin(a := 2 * np.pi * uniform("light")), np.cos(a)], axis=1),
         gain=0.75 + 0.4 * uniform("gain"),
-        body=_colours(uniform, "body", labels),
-        accent=_colours(uniform, "accent", labels),
+        body=_colours(uniform, "body", labels, world),
+        accent=_colours(uniform, "accent", labels, world),
         shape=uniform("shape", 4),
         texture=uniform("texture", 8),
     )
 
 
-def _attributes(uniform: Uniform, labels: np.ndarray, frequencies: dict[str, float]) -> np.ndarray:
-    owns = np.array([[name in o.attributes for name in ATTRIBUTES] for o in OBJECTS])[labels]
-    pattern = np.array([name in PATTERNS for name in ATTRIBUTES])
+def _attributes(uniform: Uniform, labels: np.ndarray, frequencies: dict[str, float], world: World) -> np.ndarray:
+    owns = np.array([[name in o.attributes for name in world.attributes] for o in world.kinds])[labels]
+    pattern = np.array([name in world.patterns for name in world.attributes])
     chance = np.where(owns, OWN_FREQUENCY, np.where(pattern, PATTERN_FREQUENCY, 0.0))
     for name, frequency in frequencies.items():
-        column = attribute_index(name)
+        column = world.column(name)
         chance[:, column] = np.where(owns[:, column] | pattern[column], frequency, 0.0)
-    return np.stack([uniform(f"attribute {name}") for name in ATTRIBUTES], axis=1) < chance
+    return np.stack([uniform(f"attribute {name}") for name in world.attributes], axis=1) < chance
 
 
-def _colours(uniform: Uniform, name: str, labels: np.ndarray) -> np.ndarray:
+def _colours(uniform: Uniform, name: str, labels: np.ndarray, world: World) -> np.ndarray:
     """RGB [N, 3] inside the class's ranges of hue, saturation and value."""
-    low, high = (np.array([getattr(o, name)[i] for o in OBJECTS])[labels] for i in (0, 1))
+    low, high = (np.array([getattr(o, name)[i] for o in world.kinds])[labels] for i in (0, 1))
     hue, saturation, value = (low + (high - low) * uniform(f"{name} colour", 3)).T
     k = (np.array([5.0, 3.0, 1.0]) + 6 * hue[:, None]) % 6
     return (value[:, None] * (1 - saturation[:, None] * np.clip(np.minimum(k, 4 - k), 0, 1))).astype(np.float32)
 
 
-def _check(background_correlation: float, area: tuple[float, float], frequencies: dict[str, float] | None) -> None:
+def _check(background_correlation: float, area: tuple[float, float], frequencies: dict[str, float] | None, world: World) -> None:
     if not 0 <= background_correlation <= 1:
         raise GazebookError(f"background_correlation is {background_correlation}; give a probability in [0, 1]")
     if len(area) != 2 or not 0 < area[0] <= area[1] <= 0.6:
         raise GazebookError(f"area is {area}; give a range of shares of the picture in (0, 0.6]")
     for name, frequency in (frequencies or {}).items():
-        attribute_index(name)
+        world.column(name)
         if not 0 <= frequency <= 1:
             raise GazebookError(f"the frequency of {name} is {frequency}; give a probability in [0, 1]")
 
