@@ -5,17 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from gazebook.data import cifar10, imagenet9, rival6_tiny, rival10, scenes, tiny_imagenet, tiny_imagenet9
+from gazebook.data import (
+    cifar10,
+    egofoodplaces,
+    fgvc_aircraft,
+    fine_scenes,
+    imagenet9,
+    photo_streams,
+    rival6_tiny,
+    rival10,
+    scenes,
+    stanford_cars,
+    tiny_imagenet,
+    tiny_imagenet9,
+)
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import GazebookError
 
 # a module a data set, each with `load(split, root, **options)` and `prepare(root)`, and CLASS_NAMES where they are known before
 SOURCES: dict[str, ModuleType] = {
     "scenes": scenes,
+    "fine_scenes": fine_scenes,
     "cifar10": cifar10,
+    "egofoodplaces": egofoodplaces,
+    "fgvc_aircraft": fgvc_aircraft,
     "imagenet9": imagenet9,
+    "photo_streams": photo_streams,
     "rival6_tiny": rival6_tiny,
     "rival10": rival10,
+    "stanford_cars": stanford_cars,
     "tiny_imagenet": tiny_imagenet,
     "tiny_imagenet9": tiny_imagenet9,
 }

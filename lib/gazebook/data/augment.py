@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,8 @@ HUE = 0.1
 CROP_AREA = (0.3, 1.0)  # of the picture: SimCLR's .08 leaves too little of 32 pixels
 CROP_ASPECT = math.log(4 / 3)
 GREY_PROBABILITY = 0.2
+CHANNEL_SHIFT = 30.0  # of 255
+BRIGHTNESS_RANGE = (0.5, 1.5)
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as in torchvision and Pillow
 
 
@@ -55,10 +58,10 @@ def flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return torch.where(mirrored[:, None, None, None], images.flip(3), images)
 
 
-def rotate(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def rotate(images: torch.Tensor, generator: torch.Generator, degrees: float = DEGREES) -> torch.Tensor:
     """RandomRotation(15): about the image's centre, nearest pixel, zero fill."""
     n, _, h, w = images.shape
-    angle = torch.deg2rad(_uniform(-DEGREES, DEGREES, n, generator)).to(images.device)[:, None, None]
+    angle = torch.deg2rad(_uniform(-degrees, degrees, n, generator)).to(images.device)[:, None, None]
     y = torch.arange(h, device=images.device)[:, None] - (h - 1) / 2
     x = torch.arange(w, device=images.device)[None, :] - (w - 1) / 2
     source_x = torch.round(torch.cos(angle) * x - torch.sin(angle) * y + (w - 1) / 2).long()
@@ -135,6 +138,18 @@ def grey(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return torch.where(chosen[:, None, None, None], _grey(images.float()).round().to(torch.uint8), images)
 
 
+def shift_channels(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Each channel brighter or darker by up to 30 of 255 (paper 4, section 4.2)."""
+    change = _uniform(-CHANNEL_SHIFT, CHANNEL_SHIFT, 3 * len(images), generator).view(-1, 3, 1, 1).to(images.device)
+    return (images.float() + change).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def brightness(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Brightness times .5 to 1.5 (paper 4, section 4.2)."""
+    factor = _uniform(*BRIGHTNESS_RANGE, len(images), generator)[:, None, None, None].to(images.device)
+    return (images.float() * factor).round_().clamp_(0, 255).to(torch.uint8)
+
+
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": none,
     "crop": crop,
@@ -144,7 +159,14 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "color": color,
     "combined": combined,
 }
-VIEWS: dict[str, Augmentation] = {"resized_crop": resized_crop, "grey": grey}  # further ones, for contrastive training (part 3)
+# further ones: of contrastive training (part 3), and of paper 4
+VIEWS: dict[str, Augmentation] = {
+    "resized_crop": resized_crop,
+    "grey": grey,
+    "rotate40": partial(rotate, degrees=40.0),
+    "shift_channels": shift_channels,
+    "brightness": brightness,
+}
 
 
 def named(name: str) -> Augmentation:

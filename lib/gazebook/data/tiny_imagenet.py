@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
 from gazebook.data.sources import decode, search_folders, staging
+from gazebook.data.superclasses import NAMES, superclass_of_wnid
 from gazebook.errors import GazebookError
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -34,11 +35,16 @@ SPLIT_FOLDER = {"train": "train", "test": "val"}
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
 
 
-def load(split: str, root: str | Path | None = None, *, wnids: Collection[str] | None = None) -> ImageSet:
+def load(
+    split: str, root: str | Path | None = None, *, wnids: Collection[str] | None = None, superclasses: Collection[str] = ()
+) -> ImageSet:
     """One split with labels in the order of the sorted WordNet ids, boxes, and ids such as train/n01443537/n01443537_0.
 
-    `wnids` limits it to some classes; all that are present otherwise. Raises GazebookError.
+    `wnids` limits it to some classes; all that are present otherwise. `superclasses` limits it to the classes in some of
+    ImageNet-9's, which keep their own labels. Raises GazebookError.
     """
+    if superclasses:
+        wnids = wnids_of(superclasses)
     place = prepare(root)
     found = _read(place, split, None if wnids is None else set(wnids))
     classes = sorted(set(found.labels))
@@ -55,6 +61,13 @@ def load(split: str, root: str | Path | None = None, *, wnids: Collection[str] |
         boxes=torch.tensor(found.boxes),
         ids=tuple(found.ids),
     )
+
+
+def wnids_of(names: Collection[str]) -> set[str]:
+    """The WordNet ids of ImageNet's classes in these superclasses of ImageNet-9. Raises GazebookError."""
+    if unknown := [name for name in names if name not in NAMES]:
+        raise GazebookError(f"unknown superclass {unknown[0]!r}; choose from {', '.join(NAMES)}")
+    return {wnid for wnid, label in superclass_of_wnid().items() if NAMES[label] in names}
 
 
 def prepare(root: str | Path | None = None) -> Path:

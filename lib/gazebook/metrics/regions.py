@@ -1,4 +1,4 @@
-"""The regions that a heat map marks: how large, how many, how spread, and what they cover. Maps a: float [N, H, W] in [0, 1]."""
+"""The regions that a heat map marks: how spread they are, and what they cover. Maps a: float [N, H, W] in [0, 1]."""
 
 from __future__ import annotations
 

@@ -12,9 +12,14 @@ from types import ModuleType
 
 from gazebook.errors import GazebookError
 from gazebook.runs import PROFILES, Run
-from gazebook.studies import backgrounds, foregrounds, scribe
+from gazebook.studies import backgrounds, distraction, foregrounds, scribe
 
-STUDIES: dict[str, ModuleType] = {"scribe": scribe, "backgrounds": backgrounds, "foregrounds": foregrounds}
+STUDIES: dict[str, ModuleType] = {
+    "scribe": scribe,
+    "backgrounds": backgrounds,
+    "foregrounds": foregrounds,
+    "distraction": distraction,
+}
 
 __all__ = ["STUDIES", "grid", "study"]
 

@@ -21,8 +21,8 @@ class Distraction:
     """The paper's algorithm 1 as an intervention for `fit`, and its controls.
 
     With probability `p`, drawn once a batch, every picture of it is explained with the current weights (Grad-CAM of the true
-    class, as in evaluation), the map enlarged to the picture, then min-max scaled, and pixels above `th` are hidden. `fill` says
-    by what, in [0, 1] before normalisation: black, white, uniform noise for each pixel and channel, or the batch's mean colour.
+    class, as in evaluation), the map enlarged to the picture, then min-max scaled, and pixels above `th` are hidden. `fill`
+    says by what, in [0, 1] before normalisation: black, white, uniform noise for each pixel and channel, or the batch's mean colour.
 
     `place` "highest" is the paper's. The others hide the same number of pixels elsewhere: "lowest" where the map before its
     ReLU is lowest, "shifted" the same shape moved around the picture's borders by a random amount, "box" a square at a random
@@ -52,7 +52,7 @@ class Distraction:
     def __call__(
         self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """float [N, 3, H, W] in [0, 1], int64 [N] -> pictures of that shape, all with something hidden or none, and the labels."""
+        """float [N, 3, H, W] in [0, 1], int64 [N] -> pictures of that shape, hidden in part or as they are, and the labels."""
         if not torch.rand((), generator=generator) < self.p:
             return images, labels
         hidden = self.hidden(model, images, labels, generator)
@@ -61,9 +61,7 @@ class Distraction:
         _hide_once(_layer(model, self.at), hidden)
         return images, labels
 
-    def hidden(
-        self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
-    ) -> torch.Tensor:
+    def hidden(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """What is hidden of pictures float [N, 3, H, W]: bool [N, H, W], or of the features of `at`, bool [N, h, w]."""
         size = images.shape[-2:]
         if self.place == "box" and self.area is not None and self.at == INPUT:  # needs no explanation

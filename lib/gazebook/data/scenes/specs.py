@@ -135,7 +135,9 @@ def _colours(uniform: Uniform, name: str, labels: np.ndarray, world: World) -> n
     return (value[:, None] * (1 - saturation[:, None] * np.clip(np.minimum(k, 4 - k), 0, 1))).astype(np.float32)
 
 
-def _check(background_correlation: float, area: tuple[float, float], frequencies: dict[str, float] | None, world: World) -> None:
+def _check(
+    background_correlation: float, area: tuple[float, float], frequencies: dict[str, float] | None, world: World
+) -> None:
     if not 0 <= background_correlation <= 1:
         raise GazebookError(f"background_correlation is {background_correlation}; give a probability in [0, 1]")
     if len(area) != 2 or not 0 < area[0] <= area[1] <= 0.6:

@@ -1,0 +1,259 @@
+"""Which runs paper 4 needs, for each profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
+from typing import Any
+
+from gazebook.data.superclasses import NAMES
+from gazebook.errors import GazebookError
+from gazebook.runs import Run
+
+BASE, ZERO, ONE, RANDOM, MEAN = "baseline", "0-occlusion", "1-occlusion", "R-occlusion", "mean-occlusion"
+SHIFTED, BOX, LOWEST = "same shape elsewhere", "box of equal area", "lowest values"
+CUTOUT, EARLY, LATE = "Cutout", "hidden features (middle)", "hidden features (last)"
+P, TH = 0.25, 0.85  # the paper's (section 4.2)
+# how each differs from plain training, as options of train.distraction
+METHODS: dict[str, dict[str, Any] | None] = {
+    BASE: None,
+    ZERO: {"p": P, "th": TH},
+    RANDOM: {"p": P, "th": TH, "fill": "random"},
+    ONE: {"p": P, "th": TH, "fill": "one"},
+    SHIFTED: {"p": P, "th": TH, "place": "shifted"},
+    BOX: {"p": P, "th": TH, "place": "box"},
+    LOWEST: {"p": P, "th": TH, "place": "lowest"},
+    MEAN: {"p": P, "th": TH, "fill": "mean"},
+    CUTOUT: {"p": 1.0, "place": "box", "area": 0.25},  # as published for CIFAR-10: 16 x 16 of 32 x 32, in every picture
+    EARLY: {"p": P, "th": TH, "at": "trunk.blocks.1"},
+    LATE: {"p": P, "th": TH, "at": "trunk.blocks.2"},
+}
+PAPER = (BASE, ZERO, RANDOM, ONE)  # the columns of Table 1
+CONTROLS = (SHIFTED, BOX, LOWEST)
+FINE, PICTURES, CONFUSABLE, STREAMS = "fine", "pictures", "confusable", "streams"
+TITLES = {
+    FINE: "fine-grained scenes", PICTURES: "Tiny ImageNet, 42 classes", CONFUSABLE: "CIFAR-10, six confusable classes",
+    STREAMS: "photo streams",
+}  # fmt: skip
+# fields that the axes vary
+VARIED = {"study", "data", "head", "method", "method_options", "seed", "evaluation"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One data set of a profile: fields of Run, what is measured, and which methods are trained with which seeds."""
+
+    fields: dict[str, Any]
+    evaluation: dict[str, Any]
+    seeds: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """A profile of paper 4: its parts; and of one part the values of p and th that are tried, with their seeds."""
+
+    parts: dict[str, Part]
+    p: tuple[float, ...] = ()
+    th: tuple[float, ...] = ()
+    sweep_part: str = FINE
+    sweep_seeds: tuple[int, ...] = ()
+    leaky_seeds: tuple[int, ...] = ()
+
+
+def _seeds(few: int, more: int, often: Sequence[str] = (BASE, ZERO, SHIFTED), methods: Sequence[str] = tuple(METHODS)):
+    return {name: tuple(range(more if name in often else few)) for name in methods}
+
+
+MAPS = {"erased": True, "hidden": [0.1, 0.2]}
+SMALL = {"head": "softmax", "lr": 0.05, "batch_size": 32, "augmentation": "flip"}
+GROUPS = {"classes": ["automobile", "truck", "cat", "dog", "deer", "horse"]}
+SYNSETS = {"superclasses": list(NAMES)}
+WIDE = {"trunk_options": {"widths": [24, 48, 96], "strides": [2, 2, 1]}}
+STREAM_METHODS = (BASE, ZERO, SHIFTED)
+AXES = {
+    "demo": Axes(
+        parts={
+            FINE: Part(
+                SMALL | {"data": "fine_scenes", "train_images": 800, "test_images": 300, "epochs": 8, "augmentation": "none"},
+                MAPS | {"maps": 100, "parts": True},
+                _seeds(1, 1, methods=(*PAPER, *CONTROLS, CUTOUT, LATE)),
+            ),
+            STREAMS: Part(
+                SMALL | {"data": "photo_streams", "epochs": 4,
+                         "data_options": {"of": "scenes", "of_options": {"images": 2000}, "largest": 80, "oversample": True}},
+                {"erased": True, "maps": 100},
+                _seeds(1, 1, methods=STREAM_METHODS),
+            ),
+        },
+        p=(0.5,), th=(0.5,), sweep_seeds=(0,), leaky_seeds=(0,),
+    ),
+    "cpu": Axes(
+        parts={
+            FINE: Part(
+                SMALL | {"data": "fine_scenes", "train_images": 3000, "epochs": 25, "augmentation": "none"},
+                MAPS | {"maps": 300, "parts": True},
+                _seeds(3, 6),
+            ),
+            CONFUSABLE: Part(
+                SMALL | {"data": "cifar10", "data_options": GROUPS, "train_images": 6000, "epochs": 20},
+                MAPS | {"maps": 300},
+                _seeds(3, 5, methods=(*PAPER, *CONTROLS, CUTOUT)),
+            ),
+            PICTURES: Part(
+                SMALL | WIDE | {"data": "tiny_imagenet", "data_options": SYNSETS, "train_images": 8400, "epochs": 15,
+                                "augmentation": "crop+flip"},
+                MAPS | {"maps": 300},
+                _seeds(3, 3, methods=(*PAPER, SHIFTED, BOX)),
+            ),
+            STREAMS: Part(
+                SMALL | {"data": "photo_streams", "epochs": 12,
+                         "data_options": {"largest": 400, "test_largest": 1000, "oversample": True}},
+                {"erased": True, "maps": 300},
+                _seeds(5, 5, methods=STREAM_METHODS),
+            ),
+        },
+        p=(0.1, 0.5, 1.0), th=(0.5, 0.7, 0.95), sweep_seeds=(0, 1, 2), leaky_seeds=(0, 1, 2),
+    ),
+    "paper": Axes(
+        parts={
+            FINE: Part(
+                SMALL | {"data": "fine_scenes", "trunk": "resnet18", "epochs": 30, "batch_size": 64, "augmentation": "none"},
+                MAPS | {"maps": 500, "parts": True},
+                {n: s for n, s in _seeds(3, 6).items() if n not in (EARLY, LATE)},
+            ),
+            CONFUSABLE: Part(
+                SMALL | {"data": "cifar10", "trunk": "resnet18", "epochs": 30, "batch_size": 128, "augmentation": "crop+flip"},
+                MAPS | {"maps": 500},
+                {n: s for n, s in _seeds(3, 3).items() if n not in (EARLY, LATE)},
+            ),
+            PICTURES: Part(
+                SMALL | {"data": "tiny_imagenet", "data_options": SYNSETS, "trunk": "resnet18", "batch_size": 128,
+                         "trunk_options": {"stem": "plain"}, "epochs": 60, "augmentation": "crop+flip"},
+                MAPS | {"maps": 500},
+                {n: s for n, s in _seeds(3, 3).items() if n not in (EARLY, LATE)},
+            ),
+            STREAMS: Part(
+                SMALL | {"data": "photo_streams", "trunk": "resnet18", "epochs": 30, "batch_size": 128,
+                         "data_options": {"largest": 1000, "oversample": True}},
+                {"erased": True, "maps": 500},
+                _seeds(5, 5, methods=STREAM_METHODS),
+            ),
+        },
+        p=(0.1, 0.5, 1.0), th=(0.5, 0.7, 0.95), sweep_seeds=(0, 1, 2), leaky_seeds=(0, 1, 2),
+    ),
+}  # fmt: skip
+
+
+def axes(
+    profile: str, *, methods: Sequence[str] = (), seeds: Sequence[int] = (), overrides: dict[str, Any] | None = None
+) -> Axes:
+    """The axes of a profile with some of them replaced (empty: the profile's own); `overrides` are fields of Run for all, its
+    `data_options` added to those of each part.
+    """
+    if profile not in AXES:
+        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(AXES)}")
+    own, changes = AXES[profile], overrides or {}
+    if unknown := [name for name in methods if name not in METHODS]:
+        raise GazebookError(f"unknown method {unknown[0]!r}; choose from {', '.join(METHODS)}")
+    if unknown := sorted((set(changes) - {f.name for f in dataclass_fields(Run)}) | (set(changes) & VARIED)):
+        raise GazebookError(
+            f"overrides cannot set {', '.join(unknown)}; give fields of Run other than {', '.join(sorted(VARIED))}"
+        )
+    parts = {name: _changed(part, methods, seeds, changes) for name, part in own.parts.items()}
+    swept = tuple(seeds) or own.sweep_seeds
+    return replace(own, parts=parts, sweep_seeds=swept, leaky_seeds=tuple(seeds) or own.leaky_seeds)
+
+
+def _changed(part: Part, methods: Sequence[str], seeds: Sequence[int], changes: dict[str, Any]) -> Part:
+    fields = part.fields | changes
+    if "data_options" in changes:
+        fields["data_options"] = part.fields.get("data_options", {}) | changes["data_options"]
+    if part.fields["data"] == "photo_streams":  # its classes are unbalanced: a balanced share would undo that
+        fields.pop("train_images", None)
+    chosen = {n: tuple(seeds) or s for n, s in part.seeds.items() if not methods or n in methods or n == BASE}
+    return replace(part, fields=fields, seeds=chosen)
+
+
+def of_part(axes: Axes, part: str, method: str, seed: int) -> Run:
+    """One model of a part; those of the first seed carry examples."""
+    own = axes.parts[part]
+    evaluation = own.evaluation | ({"examples": 6} if seed == min(own.seeds[BASE]) else {})
+    return Run(study="distraction", seed=seed, evaluation=evaluation, **own.fields, **_method(METHODS[method]))
+
+
+def swept(axes: Axes, method: str, seed: int, **options: float) -> Run:
+    """A model of the part that is swept, with another p or th."""
+    own = axes.parts[axes.sweep_part]
+    evaluation = {k: v for k, v in own.evaluation.items() if k in ("erased", "parts")}
+    changed = METHODS[method] | options
+    return Run(study="distraction", seed=seed, evaluation=evaluation, **own.fields, **_method(changed))
+
+
+def _method(options: dict[str, Any] | None) -> dict[str, Any]:
+    return {} if options is None else {"method": "distraction", "method_options": options}
+
+
+def main(axes: Axes, seeds: Sequence[int] = ()) -> dict[Run, dict[str, Any]]:
+    """All models of all parts, each with its part, method and seed."""
+    return {
+        of_part(axes, part, method, seed): {"part": part, "method": method, "seed": seed, "p": P, "th": TH}
+        for part, own in axes.parts.items()
+        for method, there in own.seeds.items()
+        for seed in there
+        if not seeds or seed in seeds
+    }
+
+
+def sweep(axes: Axes, seeds: Sequence[int] = ()) -> dict[Run, dict[str, Any]]:
+    """Guided hiding and the same shapes elsewhere with other p and th, each with what it is called."""
+    if axes.sweep_part not in axes.parts:
+        return {}
+    cases = [{"p": p, "th": TH} for p in axes.p] + [{"p": P, "th": th} for th in axes.th]
+    return {
+        swept(axes, method, seed, **case): {"part": axes.sweep_part, "method": method, "seed": seed, **case}
+        for seed in axes.sweep_seeds
+        if not seeds or seed in seeds
+        for method in (ZERO, SHIFTED)
+        if method in axes.parts[axes.sweep_part].seeds
+        for case in cases
+    }
+
+
+def leaky(axes: Axes, seeds: Sequence[int] = ()) -> dict[Run, dict[str, Any]]:
+    """The baseline of the streams tested on further frames of its training events."""
+    if STREAMS not in axes.parts:
+        return {}
+    found = {}
+    for seed in axes.leaky_seeds:
+        if not seeds or seed in seeds:
+            run = of_part(axes, STREAMS, BASE, seed)
+            found[run.replace(evaluation={"data": {"leaky": True}})] = {"part": STREAMS, "method": BASE, "seed": seed}
+    return found
+
+
+def fine_tuned(
+    trunk: str = "torchvision/resnet50", data: str = "fgvc_aircraft", options: dict[str, Any] | None = None,
+    methods: Sequence[str] = PAPER, seeds: Sequence[int] = (0, 1, 2), epochs: int = 30,
+) -> list[Run]:  # fmt: skip
+    """The paper's own setting (section 4.2): a net pretrained on ImageNet, fine-tuned by Adam at 5e-5 with batches of 16, on
+    three quarters of the training pictures, drawn for each seed. In no profile's grid; wants a GPU and pictures at 224 px.
+    """
+    fields = {
+        "data": data, "data_options": options or {}, "fraction": 0.75, "trunk": f"pretrained/{trunk}", "head": "softmax",
+        "optimizer": "adamw", "lr": 5e-5, "weight_decay": 0.0, "milestones": (), "batch_size": 16, "epochs": epochs,
+        "augmentation": "flip+rotate40+shift_channels+brightness", "evaluation": {"erased": True, "maps": 500},
+    }  # fmt: skip
+    return [Run(study="distraction", seed=seed, **fields, **_method(METHODS[name])) for seed in seeds for name in methods]
+
+
+def checkpoints(axes: Axes) -> list[Run]:
+    """No weights are published."""
+    return []
+
+
+def grid(profile: str) -> list[Run]:
+    """All runs of the part, any-time: everything of one seed before the next."""
+    own = AXES[profile]
+    seeds = sorted({seed for part in own.parts.values() for there in part.seeds.values() for seed in there})
+    return [run for seed in seeds for runs in (main, sweep, leaky) for run in runs(own, (seed,))]
