@@ -22,7 +22,8 @@ class Distraction:
 
     With probability `p`, drawn once a batch, every picture of it is explained with the current weights (Grad-CAM of the true
     class, as in evaluation), the map enlarged to the picture, then min-max scaled, and pixels above `th` are hidden. `fill`
-    says by what, in [0, 1] before normalisation: black, white, uniform noise for each pixel and channel, or the batch's mean colour.
+    says by what, in [0, 1] before normalisation: black, white, uniform noise for each pixel and channel, or the batch's mean
+    colour.
 
     `place` "highest" is the paper's. The others hide the same number of pixels elsewhere: "lowest" where the map before its
     ReLU is lowest, "shifted" the same shape moved around the picture's borders by a random amount, "box" a square at a random
