@@ -67,7 +67,7 @@ def published_models() -> list[Path]:
     """The checkpoints of one recipe, trained for equal epochs, that come with the project's checkout."""
     folder = project_folder()
     files = sorted((folder / "book" / "results" / "weights").glob("*.safetensors")) if folder else []
-    return [f for f in files if "updates" not in _run(f).canonical()]
+    return [f for f in files if (run := _run(f)).study == "scribe" and "updates" not in run.canonical()]
 
 
 def _from_checkpoint(file: Path, size: int | None) -> Audited:

@@ -15,6 +15,7 @@ from torch import nn
 from gazebook import data, models
 from gazebook.data import composite
 from gazebook.data.image_set import ImageSet
+from gazebook.errors import GazebookError
 from gazebook.ledger import Record
 from gazebook.provenance import provenance
 from gazebook.runs import Run
@@ -100,6 +101,17 @@ def initial_model(run: Run, num_classes: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         return models.build(run.trunk, num_classes, run.head, run.head_options, **run.trunk_options)
+
+
+def trained_model(run: Run, weights_file: Path, num_classes: int) -> nn.Module:
+    """The model of a run with the weights that training left. Raises GazebookError where there are none."""
+    model = initial_model(run, num_classes)
+    if not checkpoint.restore(weights_file, model):
+        raise GazebookError(
+            f"the weights of run {run.key} are not in {weights_file.parent}; delete its record, and train it again with: "
+            f"gazebook grid {run.study} --profile NAME"
+        )
+    return model.eval()
 
 
 def _wrapped(model: nn.Module, method, seed: int) -> nn.Module:

@@ -248,8 +248,9 @@ def fine_tuned(
 
 
 def checkpoints(axes: Axes) -> list[Run]:
-    """No weights are published."""
-    return []
+    """The baseline of the first seed on the first part, whose weights are published for the live example."""
+    part = next(iter(axes.parts))
+    return [of_part(axes, part, BASE, axes.parts[part].seeds[BASE][0])]
 
 
 def grid(profile: str) -> list[Run]:

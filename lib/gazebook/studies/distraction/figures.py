@@ -1,0 +1,189 @@
+"""The figures of part 4."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from gazebook import plots
+from gazebook.data import fine_scenes
+from gazebook.data.erasing import erased
+from gazebook.explain.saliency import enlarged, scaled
+from gazebook.ledger import Ledger, Record
+from gazebook.studies.distraction import tables, tidy
+from gazebook.studies.distraction.runs import BASE, METHODS, SHIFTED, STREAMS, TH, TITLES, ZERO, Axes, of_part
+from gazebook.train import to_float
+from gazebook.train.distraction import FILLS, PLACES, Distraction, filled
+
+LEVELS = np.linspace(0, 1, 51)
+
+
+def kinds_sheet() -> Figure:
+    """A bird of each kind, complete, and the same without each of its parts; made on the spot."""
+    specs = fine_scenes.describe(np.arange(300), "test", frequency=1.0)
+    chosen = specs[[int(np.flatnonzero(specs.labels == c)[0]) for c in range(len(fine_scenes.CLASS_NAMES))]]
+    rows = {"complete": fine_scenes.drawn(chosen)}
+    rows |= {f"without {part}": fine_scenes.drawn(fine_scenes.without(chosen, part)) for part in fine_scenes.PARTS}
+    cells = [list(plots.as_pictures(r.images)) for r in rows.values()]
+    return plots.picture_grid(cells, rows=list(rows), columns=[n.replace("-", "\n") for n in fine_scenes.CLASS_NAMES])
+
+
+def hiding_sheet(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> Figure:
+    """Pictures uint8 [N, 3, H, W] before and after hiding: by each fill, at each place of the controls, and more of them."""
+    x = to_float(images)
+    rows = {"picture": x}
+    for fill in FILLS:
+        rows[f"highest, {fill}"] = _after(model, x, labels, Distraction(p=1, fill=fill))
+    for place in PLACES[1:]:
+        rows[f"{place}, zero"] = _after(model, x, labels, Distraction(p=1, place=place))
+    rows["th = 0.5"] = _after(model, x, labels, Distraction(p=1, th=0.5))
+    cells = [[picture.permute(1, 2, 0).numpy() for picture in row] for row in rows.values()]
+    return plots.picture_grid(cells, rows=list(rows), columns=[""] * len(x))
+
+
+def _after(model, x: torch.Tensor, labels: torch.Tensor, method: Distraction) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return filled(x, method.hidden(model, x, labels, generator), method.fill, generator)
+
+
+def area_curves(ledger: Ledger, axes: Axes) -> Figure:
+    """Share of the picture above th, of baselines after training, mean over pictures and seeds; the paper's th is marked."""
+    lines = {}
+    for part in axes.parts:
+        found = [_areas(r) for r in _records(ledger, axes, part, BASE)]
+        if found:
+            lines[TITLES[part]] = np.mean(found, axis=0)
+    fig = plots.functions(LEVELS, lines, xlabel="th", ylabel="share of the picture above it")
+    ax = fig.axes[0]
+    ax.axvline(TH, color="0.3", linestyle="--", linewidth=1)
+    ax.annotate("paper's", (TH, ax.get_ylim()[1] * 0.9), ha="right", fontsize=9, rotation=90, va="top")
+    return fig
+
+
+def region_curves(ledger: Ledger, axes: Axes) -> Figure:
+    """Share of the picture above a level of the scaled map, by method, a panel a part; mean over pictures and seeds."""
+    long = []
+    for part in axes.parts:
+        for method in axes.parts[part].seeds:
+            for k, record in enumerate(_records(ledger, axes, part, method)):
+                areas = _areas(record)[::5]
+                named = {"part": part, "method": method, "seed": k}
+                long += [named | {"level": x, "area": a} for x, a in zip(LEVELS[::5], areas, strict=True)]
+    frame = pd.DataFrame(long, columns=["part", "method", "seed", "level", "area"])
+    names = [m for m in METHODS if (frame["method"] == m).any()]
+    shown = {p: TITLES[p] for p in axes.parts if (frame["part"] == p).any()}
+    return plots.curves(
+        frame, "level", "area", "method", names, labels={n: n for n in names}, band=False, facet="part", facets=shown,
+        columns=2, xlabel="level of the scaled map", ylabel="share above it",
+    )  # fmt: skip
+
+
+def _areas(record: Record) -> np.ndarray:
+    maps = torch.from_numpy(record.arrays["maps"].astype(np.float32))
+    full = scaled(enlarged(maps, tuple(4 * side for side in maps.shape[1:]))).numpy()
+    return np.array([(full > level).mean() for level in LEVELS])
+
+
+def _records(ledger: Ledger, axes: Axes, part: str, method: str) -> list[Record]:
+    runs = [of_part(axes, part, method, seed) for seed in axes.parts[part].seeds.get(method, ())]
+    return list(ledger.records(runs))
+
+
+def map_sheet(ledger: Ledger, axes: Axes, part: str, methods: list[str]) -> Figure:
+    """Heat maps of the true class side by side: a picture a column, a method a row, the first seed's models."""
+    rows, cells, pictures = ["picture"], [], None
+    for method in methods:
+        seeds = axes.parts[part].seeds.get(method, ())
+        run = of_part(axes, part, method, seeds[0]) if seeds else None
+        if run is None or run not in ledger or "examples" not in (arrays := ledger.read(run).arrays):
+            continue
+        pictures = arrays["examples"]
+        maps = torch.from_numpy(arrays["maps"][: len(pictures)].astype(np.float32))
+        full = scaled(enlarged(maps, pictures.shape[-2:])).numpy()
+        cells.append([_overlay(p, m) for p, m in zip(plots.as_pictures(pictures), full, strict=True)])
+        rows.append(method)
+    if pictures is None:
+        return _nothing()
+    return plots.picture_grid([list(plots.as_pictures(pictures)), *cells], rows=rows, columns=[""] * len(pictures), size=1.1)
+
+
+def _overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """A grey picture under its heat map: uint8 [H, W, 3] and [H, W] in [0, 1] -> [H, W, 3] in [0, 1]."""
+    grey = np.repeat(picture.mean(axis=2, keepdims=True) / 255, 3, axis=2)
+    return 0.45 * grey + 0.55 * plt.get_cmap("inferno")(heat)[..., :3]
+
+
+def gain_intervals(frame: pd.DataFrame, part: str) -> Figure:
+    """Method minus baseline in points, a dot a seed with its paired interval over test pictures."""
+    rows = tidy.of(frame, "difference", part=part, condition="accuracy", against=BASE)
+    if rows.empty:
+        return _nothing()
+    order = [m for m in METHODS if m in set(rows["method"])]
+    rows = rows.assign(place=rows["method"].map(order.index), seed=rows["seed"].astype(int).astype(str))
+    rows = rows.assign(accuracy=100 * rows["value"], low=100 * rows["low"], high=100 * rows["high"])
+    rows = rows.sort_values(["place", "seed"])
+    seeds = sorted(rows["seed"].unique())
+    return plots.intervals(
+        rows, "method", "seed", seeds, labels={s: f"seed {s}" for s in seeds}, xlabel="accuracy minus baseline, points",
+        line=(0, "baseline"),
+    )  # fmt: skip
+
+
+def part_map(frame: pd.DataFrame) -> Figure:
+    """Accuracy on birds without parts, a row a training: which parts each net needs."""
+    rows = tidy.of(frame, "part").copy()
+    if rows.empty:
+        return _nothing()
+    rows["net"] = rows["method"] + ", " + rows["seed"].astype(int).astype(str)
+    rows = rows[rows["method"].isin((BASE, ZERO, SHIFTED, "Cutout", "hidden features (last)"))]
+    rows = rows.assign(place=rows["method"].map(list(METHODS).index)).sort_values(["place", "seed"], kind="stable")
+    table = 100 * rows.pivot_table(index="net", columns="condition", values="value", sort=False)
+    return plots.heat_map(table.rename(columns=lambda c: "complete" if c == "nothing" else f"no {c}"), "accuracy, %", fmt=".0f")
+
+
+def recall_map(frame: pd.DataFrame) -> Figure:
+    """Recall of each class of the streams minus the baseline's, in points, mean over seeds."""
+    wide = tidy.of(frame, "recall", part=STREAMS).pivot_table(index="condition", columns="method", values="value")
+    if BASE not in wide or wide.shape[1] < 2:
+        return _nothing()
+    names = frame.attrs["stream_classes"]
+    change = 100 * wide.drop(columns=BASE).sub(wide[BASE], axis=0)
+    change.index = [names[int(c)] for c in change.index]
+    return plots.heat_map(change, "recall minus baseline, points", fmt="+.1f", diverging=True)
+
+
+def erased_sheet(ledger: Ledger, axes: Axes) -> Figure:
+    """Test pictures of the first seed's baselines, and the same erased at random."""
+    rows, cells = [], []
+    for part in axes.parts:
+        found = [r for r in _records(ledger, axes, part, BASE) if "examples" in r.arrays]
+        if found:
+            pictures = torch.from_numpy(found[0].arrays["examples"])
+            for name, shown in ((TITLES[part], pictures), ("erased", erased(pictures)[0])):
+                rows.append(name.replace(", ", ",\n"))
+                cells.append(list(plots.as_pictures(shown.numpy())))
+    return plots.picture_grid(cells, rows=rows, columns=[""] * len(cells[0])) if cells else _nothing()
+
+
+def sweep_curves(frame: pd.DataFrame) -> Figure:
+    """Gain over the baseline against p and against th, guided and elsewhere; mean over seeds."""
+    rows = tables.swept(frame)
+    paper_p, paper_th = rows["th"] == TH, rows["p"] == METHODS[ZERO]["p"]
+    long = pd.concat([rows[paper_p].assign(axis="p", x=rows["p"]), rows[paper_th].assign(axis="th", x=rows["th"])])
+    long = long.assign(points=100 * long["value"].astype(float))
+    names = [ZERO, SHIFTED]
+    facets = {"p": "against p (th = 0.85)", "th": "against th (p = 0.25)"}
+    return plots.curves(
+        long, "x", "points", "method", names, labels={n: n for n in names}, band=False, facet="axis", facets=facets,
+        xlabel="", ylabel="accuracy minus baseline, points",
+    )  # fmt: skip
+
+
+def _nothing() -> Figure:
+    fig, ax = plt.subplots(figsize=(4, 1))
+    ax.text(0.5, 0.5, "too few runs for it", ha="center", va="center")
+    ax.set_axis_off()
+    return fig
