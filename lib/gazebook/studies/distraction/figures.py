@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from gazebook import plots
 from gazebook.data import fine_scenes
 from gazebook.data.erasing import erased
+from gazebook.data.unbalanced import long_tail, oversampled
 from gazebook.explain.saliency import enlarged, scaled
 from gazebook.ledger import Ledger, Record
 from gazebook.studies.distraction import tables, tidy
@@ -116,20 +117,42 @@ def _overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return 0.45 * grey + 0.55 * plt.get_cmap("inferno")(heat)[..., :3]
 
 
-def gain_intervals(frame: pd.DataFrame, part: str) -> Figure:
-    """Method minus baseline in points, a dot a seed with its paired interval over test pictures."""
-    rows = tidy.of(frame, "difference", part=part, condition="accuracy", against=BASE)
-    if rows.empty:
+def gain_panels(frame: pd.DataFrame, condition: str = "accuracy") -> Figure:
+    """Method minus baseline in points, a panel a fine-grained data set: a dot a seed, with its interval over test pictures."""
+    parts = [p for p in tidy.fine_grained(frame) if len(tidy.of(frame, "difference", part=p, condition=condition))]
+    if not parts:
         return _nothing()
-    order = [m for m in METHODS if m in set(rows["method"])]
-    rows = rows.assign(place=rows["method"].map(order.index), seed=rows["seed"].astype(int).astype(str))
-    rows = rows.assign(accuracy=100 * rows["value"], low=100 * rows["low"], high=100 * rows["high"])
-    rows = rows.sort_values(["place", "seed"])
+    rows = tidy.of(frame, "difference", condition=condition, against=BASE)
+    names = [m for m in METHODS if m in set(rows["method"])]
     seeds = sorted(rows["seed"].unique())
-    return plots.intervals(
-        rows, "method", "seed", seeds, labels={s: f"seed {s}" for s in seeds}, xlabel="accuracy minus baseline, points",
-        line=(0, "baseline"),
-    )  # fmt: skip
+    fig, axes = plt.subplots(
+        1, len(parts), figsize=(2.4 + 2.9 * len(parts), 1.3 + 0.42 * len(names)), sharey=True, squeeze=False
+    )
+    for ax, part in zip(axes[0], parts, strict=True):
+        own = rows[rows["part"] == part]
+        for k, (seed, colour) in enumerate(plots.palette(seeds).items()):
+            dots = own[own["seed"] == seed]
+            place = dots["method"].map(names.index) + (k - (len(seeds) - 1) / 2) * 0.6 / len(seeds)
+            value, spread = 100 * dots["value"].astype(float), 100 * (dots["high"] - dots["low"]).astype(float) / 2
+            ax.errorbar(value, place, xerr=spread, fmt=plots.MARKERS[k % 10], color=colour, markersize=5, label=f"seed {seed}")
+        ax.axvline(0, color="0.3", linestyle="--", linewidth=1)
+        ax.set(title=TITLES[part], xlabel="minus baseline, points", yticks=range(len(names)), yticklabels=names)
+        ax.set_ylim(len(names) - 0.5, -0.5)
+    shown = {label: h for ax in axes[0] for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    fig.legend(shown.values(), shown.keys(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=6, fontsize=9)
+    fig.tight_layout()
+    return fig
+
+
+def tail_bars(axes: Axes) -> Figure:
+    """Training frames of each class of the photo streams, and how many are repeated against the tail."""
+    options = {"largest": 400, "imbalance": 20, "frames": 4, "seed": 0} | axes.parts[STREAMS].fields["data_options"]
+    names = tidy.stream_classes(axes)
+    frames = options["frames"] * long_tail(options["largest"], options["imbalance"], len(names), options["seed"])
+    labels = torch.from_numpy(np.repeat(np.arange(len(names)), frames))
+    repeated = torch.bincount(labels[oversampled(labels)], minlength=len(names)).numpy() - frames
+    counts = pd.DataFrame({"frames": frames, "repeated": repeated}, index=list(names))
+    return plots.stacked_bars(counts.sort_values("frames", ascending=False), "training frames")
 
 
 def part_map(frame: pd.DataFrame) -> Figure:

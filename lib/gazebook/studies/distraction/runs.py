@@ -70,6 +70,7 @@ SMALL = {"head": "softmax", "lr": 0.05, "batch_size": 32, "augmentation": "flip"
 GROUPS = {"classes": ["automobile", "truck", "cat", "dog", "deer", "horse"]}
 SYNSETS = {"superclasses": list(NAMES)}
 WIDE = {"trunk_options": {"widths": [24, 48, 96], "strides": [2, 2, 1]}}
+STREAM_OPTIONS = ("largest", "test_largest", "imbalance", "frames", "oversample")
 STREAM_METHODS = (BASE, ZERO, SHIFTED)
 AXES = {
     "demo": Axes(
@@ -149,7 +150,7 @@ def axes(
     profile: str, *, methods: Sequence[str] = (), seeds: Sequence[int] = (), overrides: dict[str, Any] | None = None
 ) -> Axes:
     """The axes of a profile with some of them replaced (empty: the profile's own); `overrides` are fields of Run for all, its
-    `data_options` added to those of each part.
+    `data_options` added to those of each part that knows them.
     """
     if profile not in AXES:
         raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(AXES)}")
@@ -167,10 +168,12 @@ def axes(
 
 def _changed(part: Part, methods: Sequence[str], seeds: Sequence[int], changes: dict[str, Any]) -> Part:
     fields = part.fields | changes
-    if "data_options" in changes:
-        fields["data_options"] = part.fields.get("data_options", {}) | changes["data_options"]
+    options = changes.get("data_options", {})
     if part.fields["data"] == "photo_streams":  # its classes are unbalanced: a balanced share would undo that
         fields.pop("train_images", None)
+        options = {k: v for k, v in options.items() if k in STREAM_OPTIONS}
+    if "data_options" in fields:
+        fields["data_options"] = part.fields.get("data_options", {}) | options
     chosen = {n: tuple(seeds) or s for n, s in part.seeds.items() if not methods or n in methods or n == BASE}
     return replace(part, fields=fields, seeds=chosen)
 
