@@ -53,10 +53,20 @@ class Trunk(Pretrained):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if tuple(x.shape[-2:]) != self.size:
             x = F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=x.shape[-1] > self.size[1])
-        for name in ("forward_features", "extract_features"):  # of timm, of EfficientNet-Lite
+        return as_maps(self._features(x))
+
+    def _features(self, x: torch.Tensor) -> torch.Tensor:
+        for name in ("forward_features", "extract_features", "features"):  # of timm, of EfficientNet-Lite, of torchvision
             if hasattr(self.network, name):
-                return as_maps(getattr(self.network, name)(x))
-        raise GazebookError(f"{type(self.network).__name__} gives no features; choose a model of timm or an EfficientNet-Lite")
+                return getattr(self.network, name)(x)
+        if hasattr(self.network, "layer4"):  # torchvision's residual nets
+            for name, module in self.network.named_children():
+                x = x if name in ("avgpool", "fc") else module(x)
+            return x
+        raise GazebookError(
+            f"{type(self.network).__name__} gives no features; choose a model of timm, an EfficientNet-Lite, or a "
+            "convolutional net of torchvision"
+        )
 
 
 def load(name: str) -> Pretrained:
