@@ -297,8 +297,8 @@ def test_classes_of_cifar10_keep_the_order_in_which_they_are_asked_for(monkeypat
     from gazebook.data import cifar10
     from gazebook.data.image_set import ImageSet
 
-    whole = ImageSet("cifar10", "test", torch.zeros(20, 3, 32, 32, dtype=torch.uint8), torch.arange(20) % 10, cifar10.CLASS_NAMES,
-                     "made")  # fmt: skip
+    pixels = torch.zeros(20, 3, 32, 32, dtype=torch.uint8)
+    whole = ImageSet("cifar10", "test", pixels, torch.arange(20) % 10, cifar10.CLASS_NAMES, "made")
     monkeypatch.setattr(cifar10, "_whole", lambda split, folder: whole)
     monkeypatch.setattr(cifar10, "prepare", lambda root: None)
     found = cifar10.load("test", classes=["truck", "cat"])

@@ -168,10 +168,10 @@ def axes(
 
 def _changed(part: Part, methods: Sequence[str], seeds: Sequence[int], changes: dict[str, Any]) -> Part:
     fields = part.fields | changes
-    options = changes.get("data_options", {})
-    if part.fields["data"] == "photo_streams":  # its classes are unbalanced: a balanced share would undo that
+    streams = part.fields["data"] == "photo_streams"
+    options = {k: v for k, v in changes.get("data_options", {}).items() if (k in STREAM_OPTIONS) == streams}
+    if streams:  # its classes are unbalanced: a balanced share would undo that
         fields.pop("train_images", None)
-        options = {k: v for k, v in options.items() if k in STREAM_OPTIONS}
     if "data_options" in fields:
         fields["data_options"] = part.fields.get("data_options", {}) | options
     chosen = {n: tuple(seeds) or s for n, s in part.seeds.items() if not methods or n in methods or n == BASE}
