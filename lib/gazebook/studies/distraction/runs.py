@@ -99,7 +99,7 @@ AXES = {
             CONFUSABLE: Part(
                 SMALL | {"data": "cifar10", "data_options": GROUPS, "train_images": 6000, "epochs": 20},
                 MAPS | {"maps": 300},
-                _seeds(3, 5, methods=(*PAPER, *CONTROLS, CUTOUT)),
+                _seeds(3, 4, methods=(*PAPER, *CONTROLS, CUTOUT)),
             ),
             PICTURES: Part(
                 SMALL | WIDE | {"data": "tiny_imagenet", "data_options": SYNSETS, "train_images": 8400, "epochs": 15,
@@ -114,7 +114,7 @@ AXES = {
                 _seeds(5, 5, methods=STREAM_METHODS),
             ),
         },
-        p=(0.1, 0.5, 1.0), th=(0.5, 0.7, 0.95), sweep_seeds=(0, 1, 2), leaky_seeds=(0, 1, 2),
+        p=(0.1, 0.5, 1.0), th=(0.5, 0.7), sweep_seeds=(0, 1, 2), leaky_seeds=(0, 1, 2),
     ),
     "paper": Axes(
         parts={
