@@ -11,9 +11,22 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from gazebook.metrics import mean_interval
 from gazebook.studies.distraction import tidy
 from gazebook.studies.distraction.evaluation import LEVELS
+from gazebook.studies.distraction.evidence import (
+    NONE,
+    SAME,
+    SEEDS,
+    bounds,
+    interval,
+    listed,
+    margins,
+    paired,
+    points,
+    real,
+    signed,
+    source,
+)
 from gazebook.studies.distraction.runs import (
     BASE,
     BOX,
@@ -37,21 +50,18 @@ from gazebook.studies.verdicts import Claim, Finding, of_cases, of_intervals, un
 
 OURS = (ZERO, RANDOM, ONE)
 CLOSE = 0.006  # "a very slight difference": the paper's largest of 0- and 1-occlusion in Table 1
-SAME = 0.005  # what rounds to the same second decimal, as in Tables 3 and 4
 CONTAINED = 0.9
-SEEDS = 2  # that a mean must have to decide anything
-NONE = undecided("no runs for it yet, or one seed")
 
 
 def gains_on(parts: tuple[str, ...], scores: Iterable[str] = ("accuracy",), methods: Iterable[str] = OURS):
     """A predicate: every method above the baseline in every score, by t-intervals over seeds."""
 
     def check(frame: pd.DataFrame) -> Finding:
-        where = _real(frame, parts)
+        where = real(frame, parts)
         cases = [
-            _interval(tidy.seeds_of(frame, p, *_source(score), method)) for p in where for score in scores for method in methods
+            interval(tidy.seeds_of(frame, p, *source(score), method)) for p in where for score in scores for method in methods
         ]
-        means = [_points(tidy.seeds_of(frame, p, *_source("accuracy"), ZERO)) for p in where]
+        means = [points(tidy.seeds_of(frame, p, *source("accuracy"), ZERO)) for p in where]
         return of_intervals([c for c in cases if c], f"0-occlusion {', '.join(means)}" if where else "")
 
     return check
@@ -64,7 +74,7 @@ def best_gain(frame: pd.DataFrame) -> Finding:
         means = [tidy.seeds_of(frame, part, "difference", "accuracy", m) for m in OURS]
         if all(len(m) >= SEEDS for m in means):
             best[part] = max(m.mean() for m in means)
-    return of_cases([v >= 0.015 for v in best.values()], _listed(best))
+    return of_cases([v >= 0.015 for v in best.values()], listed(best))
 
 
 def order(frame: pd.DataFrame) -> Finding:
@@ -87,20 +97,20 @@ def slight(frame: pd.DataFrame) -> Finding:
         if min(len(near), len(far)) >= SEEDS:
             said[part] = near.mean()
             cases.append(abs(near.mean()) <= CLOSE and abs(near.mean()) < abs(far.mean()))
-    return of_cases(cases, _listed(said))
+    return of_cases(cases, listed(said))
 
 
 def beyond_pictures(frame: pd.DataFrame) -> Finding:
     """7. 0-occlusion minus baseline, seed by seed, with paired intervals over test pictures."""
     rows = tidy.of(frame, "difference", condition="accuracy", method=ZERO, against=BASE)
     rows = rows[rows["part"].isin(tidy.fine_grained(frame))]
-    return of_intervals(_bounds(rows))
+    return of_intervals(bounds(rows))
 
 
 def streams_gain(frame: pd.DataFrame) -> Finding:
     """8. On the streams: accuracy above the baseline's, and weighted precision, recall and F1 by at least .01."""
     scores = {"accuracy": 0.0, "weighted_precision": 0.01, "weighted_recall": 0.01, "weighted_f1": 0.01}
-    return _margins(frame, "clean", scores)
+    return margins(frame, "clean", scores)
 
 
 def macro_same(frame: pd.DataFrame) -> Finding:
@@ -131,12 +141,12 @@ def classes_better(frame: pd.DataFrame) -> Finding:
 
 def erased_gain(frame: pd.DataFrame) -> Finding:
     """14. On erased pictures, every data set: accuracy above the baseline's, by t-intervals over seeds."""
-    return _signed(frame, frame.attrs.get("parts", ()), "difference", "erased", ZERO)
+    return signed(frame, frame.attrs.get("parts", ()), "difference", "erased", ZERO)
 
 
 def erased_margins(frame: pd.DataFrame) -> Finding:
     """15. On erased pictures of the streams: macro precision, recall and F1 by at least .01."""
-    return _margins(frame, "erased", dict.fromkeys(("macro_precision", "macro_recall", "macro_f1"), 0.01))
+    return margins(frame, "erased", dict.fromkeys(("macro_precision", "macro_recall", "macro_f1"), 0.01))
 
 
 def identity(frame: pd.DataFrame) -> Finding:
@@ -153,17 +163,17 @@ def identity(frame: pd.DataFrame) -> Finding:
 
 def smaller_drop(frame: pd.DataFrame) -> Finding:
     """17. The drop from clean to erased is smaller than the baseline's, by t-intervals over seeds."""
-    return _signed(frame, frame.attrs.get("parts", ()), "difference", "drop", ZERO, sign=-1)
+    return signed(frame, frame.attrs.get("parts", ()), "difference", "drop", ZERO, sign=-1)
 
 
 def larger_regions(frame: pd.DataFrame) -> Finding:
     """18. Share of pixels above each level of Grad-CAM: 0-occlusion minus baseline, seed by seed, intervals over pictures."""
-    return _paired(frame, [f"area {level:g}" for level in LEVELS])
+    return paired(frame, [f"area {level:g}" for level in LEVELS])
 
 
 def more_regions(frame: pd.DataFrame) -> Finding:
     """19. Number of regions above one half."""
-    return _paired(frame, ["regions"])
+    return paired(frame, ["regions"])
 
 
 def contains(frame: pd.DataFrame) -> Finding:
@@ -178,7 +188,7 @@ def contains(frame: pd.DataFrame) -> Finding:
 
 def covers_object(frame: pd.DataFrame) -> Finding:
     """21. Share of the object's mask or box above one half: 0- and 1-occlusion minus baseline."""
-    return _paired(frame, ["object"], (ZERO, ONE))
+    return paired(frame, ["object"], (ZERO, ONE))
 
 
 def random_is_unsure(frame: pd.DataFrame) -> Finding:
@@ -194,7 +204,7 @@ def random_is_unsure(frame: pd.DataFrame) -> Finding:
 
 def more_spread(frame: pd.DataFrame) -> Finding:
     """23. Entropy of the map: 0-occlusion minus baseline."""
-    return _paired(frame, ["spread"])
+    return paired(frame, ["spread"])
 
 
 def not_forgotten(frame: pd.DataFrame) -> Finding:
@@ -211,8 +221,8 @@ def not_forgotten(frame: pd.DataFrame) -> Finding:
         if {ZERO, BASE} <= set(wide):
             less = (wide[BASE] - wide[ZERO]).dropna().to_numpy(float)
             said[part] = less.mean()
-            cases.append(_interval(less))
-    return of_intervals([c for c in cases if c], _listed(said))
+            cases.append(interval(less))
+    return of_intervals([c for c in cases if c], listed(said))
 
 
 def cheap(frame: pd.DataFrame) -> Finding:
@@ -233,8 +243,8 @@ def guided_beats(*controls: str):
             for control in controls:
                 values = tidy.seeds_of(frame, part, "difference", "accuracy", ZERO, control)
                 if len(values):
-                    cases.append(_interval(values))
-                    said.append(f"{TITLES[part]} {_points(values)}")
+                    cases.append(interval(values))
+                    said.append(f"{TITLES[part]} {points(values)}")
         return of_intervals([c for c in cases if c], "; ".join(said))
 
     return check
@@ -242,22 +252,22 @@ def guided_beats(*controls: str):
 
 def third_part(frame: pd.DataFrame) -> Finding:
     """C4. Fine scenes: accuracy on the worst of the birds with one part removed: 0-occlusion minus baseline, over seeds."""
-    return _signed(frame, (FINE,), "difference", "least of one removed", ZERO)
+    return signed(frame, (FINE,), "difference", "least of one removed", ZERO)
 
 
 def third_part_guided(frame: pd.DataFrame) -> Finding:
     """C5. The same against the same shapes elsewhere."""
-    return _signed(frame, (FINE,), "difference", "least of one removed", ZERO, SHIFTED)
+    return signed(frame, (FINE,), "difference", "least of one removed", ZERO, SHIFTED)
 
 
 def cutout_beats(frame: pd.DataFrame) -> Finding:
     """C6. Cutout, a quarter of every picture, above 0-occlusion."""
-    return _signed(frame, tidy.fine_grained(frame), "difference", "accuracy", CUTOUT, ZERO)
+    return signed(frame, tidy.fine_grained(frame), "difference", "accuracy", CUTOUT, ZERO)
 
 
 def features_beat(frame: pd.DataFrame) -> Finding:
     """C7. Hiding the last features above hiding pixels."""
-    return _signed(frame, tidy.fine_grained(frame), "difference", "accuracy", LATE, ZERO)
+    return signed(frame, tidy.fine_grained(frame), "difference", "accuracy", LATE, ZERO)
 
 
 def paper_setting(frame: pd.DataFrame) -> Finding:
@@ -279,61 +289,7 @@ def leak(frame: pd.DataFrame) -> Finding:
         for g in ("leaky", "main")
     ]
     values = (own[0] - own[1]).dropna().to_numpy(float)
-    return of_intervals([c for c in [_interval(values)] if c], _points(values) if len(values) else "")
-
-
-def _source(score: str) -> tuple[str, str]:
-    """Accuracy is compared picture by picture, other scores by their reports."""
-    return ("difference", score) if score == "accuracy" else ("clean", score)
-
-
-def _real(frame: pd.DataFrame, parts: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the parts that are there; in the demo, which has no photographs, the fine scenes in their place."""
-    own = tidy.fine_grained(frame)
-    return tuple(p for p in parts if p in own) or tuple(p for p in own if p == FINE)
-
-
-def _signed(frame, parts, split: str, condition: str, method: str, against: str = BASE, sign: int = 1) -> Finding:
-    """t-intervals over seeds of `sign` times the difference, a case a part."""
-    found = {p: sign * tidy.seeds_of(frame, p, split, condition, method, against) for p in parts}
-    found = {p: v for p, v in found.items() if len(v)}
-    cases = [c for c in map(_interval, found.values()) if c]
-    return of_intervals(cases, "; ".join(f"{TITLES[p]} {_points(v)}" for p, v in found.items()))
-
-
-def _paired(frame: pd.DataFrame, conditions: list[str], methods: tuple[str, ...] = (ZERO,)) -> Finding:
-    """Differences to the baseline, a case a data set, seed, condition and method; intervals over test pictures."""
-    rows = tidy.of(frame, "difference", against=BASE)
-    rows = rows[rows["condition"].isin(conditions) & rows["method"].isin(methods)]
-    text = f"mean {rows['value'].mean():+.3f}" if len(rows) else ""
-    return of_intervals(_bounds(rows), text)
-
-
-def _margins(frame: pd.DataFrame, split: str, margins: dict[str, float]) -> Finding:
-    """Means over seeds of 0-occlusion minus baseline on the streams, each at least its margin and above zero."""
-    found = {s: tidy.seeds_of(frame, STREAMS, split, s, ZERO) for s in margins}
-    if not all(len(v) >= SEEDS for v in found.values()):
-        return NONE
-    means = {s: v.mean() for s, v in found.items()}
-    text = ", ".join(f"{s.replace('_', ' ')} {v:+.3f}" for s, v in means.items())
-    return of_cases([means[s] > 0 and means[s] >= least - SAME for s, least in margins.items()], text)
-
-
-def _bounds(rows: pd.DataFrame) -> list[tuple[float, float, float]]:
-    return list(rows[["value", "low", "high"]].itertuples(index=False, name=None))
-
-
-def _interval(values: np.ndarray) -> tuple[float, float, float] | None:
-    """Mean and t-interval over seeds; None for fewer than two."""
-    return (float(np.mean(values)), *mean_interval(values)) if len(values) >= 2 else None
-
-
-def _points(values: np.ndarray) -> str:
-    return f"{100 * np.mean(values):+.2f} points" if len(values) else "none"
-
-
-def _listed(values: dict[str, float]) -> str:
-    return ", ".join(f"{TITLES[p]} {100 * v:+.2f} points" for p, v in values.items())
+    return of_intervals([c for c in [interval(values)] if c], points(values) if len(values) else "")
 
 
 PRF = ("macro_precision", "macro_recall", "macro_f1")

@@ -15,7 +15,7 @@ from gazebook.data.unbalanced import long_tail, oversampled
 from gazebook.explain.saliency import enlarged, scaled
 from gazebook.ledger import Ledger, Record
 from gazebook.studies.distraction import tables, tidy
-from gazebook.studies.distraction.runs import BASE, METHODS, SHIFTED, STREAMS, TH, TITLES, ZERO, Axes, of_part
+from gazebook.studies.distraction.runs import BASE, CUTOUT, METHODS, SHIFTED, STREAMS, TH, TITLES, ZERO, Axes, of_part
 from gazebook.train import to_float
 from gazebook.train.distraction import FILLS, PLACES, Distraction, filled
 
@@ -138,10 +138,25 @@ def gain_panels(frame: pd.DataFrame, condition: str = "accuracy") -> Figure:
         ax.axvline(0, color="0.3", linestyle="--", linewidth=1)
         ax.set(title=TITLES[part], xlabel="minus baseline, points", yticks=range(len(names)), yticklabels=names)
         ax.set_ylim(len(names) - 0.5, -0.5)
+        _cut_off(ax, own.assign(place=own["method"].map(names.index)))
     shown = {label: h for ax in axes[0] for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     fig.legend(shown.values(), shown.keys(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=6, fontsize=9)
     fig.tight_layout()
     return fig
+
+
+def _cut_off(ax: plt.Axes, rows: pd.DataFrame) -> None:
+    """Limit the axis to what methods other than Cutout need, and say where Cutout lies if that is beyond."""
+    others = 100 * rows.loc[rows["method"] != CUTOUT, ["low", "high"]].astype(float).abs().to_numpy()
+    limit = 1.1 * max(others.max(initial=0), 1)
+    far = rows[(rows["method"] == CUTOUT) & (100 * rows["value"].abs() > limit)]
+    ax.set_xlim(-limit, limit)
+    if len(far):
+        text = f"{100 * far['value'].mean():+.0f}"
+        side = -1 if far["value"].mean() < 0 else 1
+        arrow = {"arrowstyle": "->", "color": "0.3"}
+        place = (0.75 * side * limit, far["place"].iloc[0])
+        ax.annotate(text, (0.98 * side * limit, place[1]), place, fontsize=8, va="center", ha="center", arrowprops=arrow)
 
 
 def tail_bars(axes: Axes) -> Figure:
