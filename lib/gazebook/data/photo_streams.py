@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -19,14 +20,15 @@ from gazebook.data.image_set import ImageSet
 from gazebook.data.unbalanced import long_tail, oversampled
 from gazebook.errors import GazebookError
 
+LARGEST, IMBALANCE, FRAMES = 400, 20.0, 4  # defaults of the events of the largest class, and so on
 SHIFT = 1 / 8  # of the side: how far a frame moves at most, in each direction
 GAIN = (0.8, 1.2)  # of brightness
 
 
 def load(
-    split: str, root: str | Path | None = None, *, of: str = "cifar10", of_options: dict | None = None, largest: int = 400,
-    test_largest: int | None = None, imbalance: float = 20, frames: int = 4, oversample: bool = False, leaky: bool = False,
-    seed: int = 0,
+    split: str, root: str | Path | None = None, *, of: str = "cifar10", of_options: dict | None = None, largest: int = LARGEST,
+    test_largest: int | None = None, imbalance: float = IMBALANCE, frames: int = FRAMES, oversample: bool = False,
+    leaky: bool = False, seed: int = 0,
 ) -> ImageSet:  # fmt: skip
     """Frames of the events of a split; test events have one frame each. `ids` are event/frame.
 
@@ -52,9 +54,16 @@ def prepare(root: str | Path | None = None) -> None:
     """Streams are made from pictures that are prepared when they are loaded."""
 
 
-def training_size(*, largest: int = 400, frames: int = 4, **_) -> int:
+def training_size(*, largest: int = LARGEST, frames: int = FRAMES, **_) -> int:
     """About how many training frames there are."""
     return 5 * largest * frames
+
+
+def class_frames(
+    num_classes: int, *, largest: int = LARGEST, imbalance: float = IMBALANCE, frames: int = FRAMES, seed: int = 0, **_
+) -> np.ndarray:
+    """Training frames of each class, before oversampling: int64 [C]."""
+    return frames * long_tail(largest, imbalance, num_classes, seed)
 
 
 def _events(source: ImageSet, largest: int, imbalance: float, seed: int) -> ImageSet:

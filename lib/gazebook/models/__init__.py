@@ -73,7 +73,9 @@ def build(name: str, num_classes: int, head: str = "softmax", head_options: dict
     if head == IMAGENET:
         return pretrained.load(name)
     if name.startswith(PRETRAINED):
-        trunk = pretrained.Trunk(pretrained.load(name.removeprefix(PRETRAINED)))
+        if unknown := set(options) - {"size"}:
+            raise GazebookError(f"a pretrained trunk has the option size alone, not {', '.join(sorted(unknown))}")
+        trunk = pretrained.Trunk(pretrained.load(name.removeprefix(PRETRAINED)), **options)
         return Classifier(trunk, HEADS[head](trunk.channels, num_classes, **(head_options or {})))
     for kind, given, known in (("trunk", name, TRUNKS), ("head", head, HEADS)):
         if given not in known:

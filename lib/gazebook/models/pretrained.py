@@ -42,10 +42,13 @@ class Pretrained(nn.Module):
 
 
 class Trunk(Pretrained):
-    """The same without its last layer: float [N, 3, H, W], normalised with `mean` and `std` -> features [N, K, h, w]."""
+    """The same without its last layer: float [N, 3, H, W], normalised with `mean` and `std` -> features [N, K, h, w].
 
-    def __init__(self, whole: Pretrained):
-        super().__init__(whole.network, whole.size, (0.0,) * 3, (1.0,) * 3)
+    `size` is the side that pictures are resized to, where it is not the network's own.
+    """
+
+    def __init__(self, whole: Pretrained, size: int | None = None):
+        super().__init__(whole.network, whole.size if size is None else (size, size), (0.0,) * 3, (1.0,) * 3)
         self.mean, self.std = whole.mean, whole.std
         with torch.no_grad():
             self.channels = self.eval()(torch.zeros(1, 3, *self.size)).shape[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -30,8 +32,16 @@ def signed(frame, parts, split: str, condition: str, method: str, against: str =
     """t-intervals over seeds of `sign` times the difference, a case a part."""
     found = {p: sign * tidy.seeds_of(frame, p, split, condition, method, against) for p in parts}
     found = {p: v for p, v in found.items() if len(v)}
-    cases = [c for c in map(interval, found.values()) if c]
-    return of_intervals(cases, "; ".join(f"{TITLES[p]} {points(v)}" for p, v in found.items()))
+    return over_seeds(found.values(), "; ".join(f"{TITLES[p]} {points(v)}" for p, v in found.items()))
+
+
+def over_seeds(cases: Iterable[np.ndarray], said: str = "") -> Finding:
+    """A claim that a quantity is positive in each case, decided by t-intervals over its seeds; one seed decides nothing."""
+    cases = [np.asarray(v, float) for v in cases if len(v)]
+    enough = [(float(v.mean()), *mean_interval(v)) for v in cases if len(v) >= SEEDS]
+    if cases and not enough:
+        return undecided(f"one seed: {said}")
+    return of_intervals(enough, said)
 
 
 def paired(frame: pd.DataFrame, conditions: list[str], methods: tuple[str, ...] = (ZERO,)) -> Finding:
@@ -43,7 +53,9 @@ def paired(frame: pd.DataFrame, conditions: list[str], methods: tuple[str, ...] 
 
 
 def margins(frame: pd.DataFrame, split: str, margins: dict[str, float]) -> Finding:
-    """Means over seeds of 0-occlusion minus baseline on the streams, each at least its margin and above zero."""
+    """Means over seeds of 0-occlusion minus baseline on the streams: each above zero, and at least its margin, or SAME less,
+    since the paper's are of two digits.
+    """
     found = {s: tidy.seeds_of(frame, STREAMS, split, s, ZERO) for s in margins}
     if not all(len(v) >= SEEDS for v in found.values()):
         return NONE
@@ -54,11 +66,6 @@ def margins(frame: pd.DataFrame, split: str, margins: dict[str, float]) -> Findi
 
 def bounds(rows: pd.DataFrame) -> list[tuple[float, float, float]]:
     return list(rows[["value", "low", "high"]].itertuples(index=False, name=None))
-
-
-def interval(values: np.ndarray) -> tuple[float, float, float] | None:
-    """Mean and t-interval over seeds; None for fewer than two."""
-    return (float(np.mean(values)), *mean_interval(values)) if len(values) >= 2 else None
 
 
 def points(values: np.ndarray) -> str:

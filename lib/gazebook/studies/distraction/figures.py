@@ -9,13 +9,12 @@ import torch
 from matplotlib.figure import Figure
 
 from gazebook import plots
-from gazebook.data import fine_scenes
+from gazebook.data import fine_scenes, photo_streams
 from gazebook.data.erasing import erased
-from gazebook.data.unbalanced import long_tail, oversampled
-from gazebook.explain.saliency import enlarged, scaled
+from gazebook.data.unbalanced import oversampled
 from gazebook.ledger import Ledger, Record
 from gazebook.studies.distraction import tables, tidy
-from gazebook.studies.distraction.runs import BASE, CUTOUT, METHODS, SHIFTED, STREAMS, TH, TITLES, ZERO, Axes, of_part
+from gazebook.studies.distraction.runs import BASE, LARGE, LATE, METHODS, SHIFTED, STREAMS, TH, TITLES, ZERO, Axes, of_part
 from gazebook.train import to_float
 from gazebook.train.distraction import FILLS, PLACES, Distraction, filled
 
@@ -83,9 +82,7 @@ def region_curves(ledger: Ledger, axes: Axes) -> Figure:
 
 
 def _areas(record: Record) -> np.ndarray:
-    maps = torch.from_numpy(record.arrays["maps"].astype(np.float32))
-    full = scaled(enlarged(maps, tuple(4 * side for side in maps.shape[1:]))).numpy()
-    return np.array([(full > level).mean() for level in LEVELS])
+    return np.array([(tidy.heat_maps(record) > level).mean() for level in LEVELS])
 
 
 def _records(ledger: Ledger, axes: Axes, part: str, method: str) -> list[Record]:
@@ -102,8 +99,7 @@ def map_sheet(ledger: Ledger, axes: Axes, part: str, methods: list[str]) -> Figu
         if run is None or run not in ledger or "examples" not in (arrays := ledger.read(run).arrays):
             continue
         pictures = arrays["examples"]
-        maps = torch.from_numpy(arrays["maps"][: len(pictures)].astype(np.float32))
-        full = scaled(enlarged(maps, pictures.shape[-2:])).numpy()
+        full = tidy.heat_maps(ledger.read(run), len(pictures), pictures.shape[-1])
         cells.append([_overlay(p, m) for p, m in zip(plots.as_pictures(pictures), full, strict=True)])
         rows.append(method)
     if pictures is None:
@@ -146,10 +142,10 @@ def gain_panels(frame: pd.DataFrame, condition: str = "accuracy") -> Figure:
 
 
 def _cut_off(ax: plt.Axes, rows: pd.DataFrame) -> None:
-    """Limit the axis to what methods other than Cutout need, and say where Cutout lies if that is beyond."""
-    others = 100 * rows.loc[rows["method"] != CUTOUT, ["low", "high"]].astype(float).abs().to_numpy()
+    """Limit the axis to what methods other than the large box need, and say where that lies if it is beyond."""
+    others = 100 * rows.loc[rows["method"] != LARGE, ["low", "high"]].astype(float).abs().to_numpy()
     limit = 1.1 * max(others.max(initial=0), 1)
-    far = rows[(rows["method"] == CUTOUT) & (100 * rows["value"].abs() > limit)]
+    far = rows[(rows["method"] == LARGE) & (100 * rows["value"].abs() > limit)]
     ax.set_xlim(-limit, limit)
     if len(far):
         text = f"{100 * far['value'].mean():+.0f}"
@@ -161,12 +157,11 @@ def _cut_off(ax: plt.Axes, rows: pd.DataFrame) -> None:
 
 def tail_bars(axes: Axes) -> Figure:
     """Training frames of each class of the photo streams, and how many are repeated against the tail."""
-    options = {"largest": 400, "imbalance": 20, "frames": 4, "seed": 0} | axes.parts[STREAMS].fields["data_options"]
-    names = tidy.stream_classes(axes)
-    frames = options["frames"] * long_tail(options["largest"], options["imbalance"], len(names), options["seed"])
+    names, options = tidy.stream_classes(axes), axes.parts[STREAMS].fields["data_options"]
+    frames = photo_streams.class_frames(len(names), **options)
     labels = torch.from_numpy(np.repeat(np.arange(len(names)), frames))
     repeated = torch.bincount(labels[oversampled(labels)], minlength=len(names)).numpy() - frames
-    counts = pd.DataFrame({"frames": frames, "repeated": repeated}, index=list(names))
+    counts = pd.DataFrame({"frames": frames, "repeated": repeated * options.get("oversample", False)}, index=list(names))
     return plots.stacked_bars(counts.sort_values("frames", ascending=False), "training frames")
 
 
@@ -176,7 +171,7 @@ def part_map(frame: pd.DataFrame) -> Figure:
     if rows.empty:
         return _nothing()
     rows["net"] = rows["method"] + ", " + rows["seed"].astype(int).astype(str)
-    rows = rows[rows["method"].isin((BASE, ZERO, SHIFTED, "Cutout", "hidden features (last)"))]
+    rows = rows[rows["method"].isin((BASE, ZERO, SHIFTED, LARGE, LATE))]
     rows = rows.assign(place=rows["method"].map(list(METHODS).index)).sort_values(["place", "seed"], kind="stable")
     table = 100 * rows.pivot_table(index="net", columns="condition", values="value", sort=False)
     return plots.heat_map(table.rename(columns=lambda c: "complete" if c == "nothing" else f"no {c}"), "accuracy, %", fmt=".0f")

@@ -13,7 +13,7 @@ from gazebook.runs import Run
 
 BASE, ZERO, ONE, RANDOM, MEAN = "baseline", "0-occlusion", "1-occlusion", "R-occlusion", "mean-occlusion"
 SHIFTED, BOX, LOWEST = "same shape elsewhere", "box of equal area", "lowest values"
-CUTOUT, EARLY, LATE = "Cutout", "hidden features (middle)", "hidden features (last)"
+LARGE, EARLY, LATE = "large box always", "hidden features (middle)", "hidden features (last)"
 P, TH = 0.25, 0.85  # the paper's (section 4.2)
 # how each differs from plain training, as options of train.distraction
 METHODS: dict[str, dict[str, Any] | None] = {
@@ -25,9 +25,10 @@ METHODS: dict[str, dict[str, Any] | None] = {
     BOX: {"p": P, "th": TH, "place": "box"},
     LOWEST: {"p": P, "th": TH, "place": "lowest"},
     MEAN: {"p": P, "th": TH, "fill": "mean"},
-    CUTOUT: {"p": 1.0, "place": "box", "area": 0.25},  # as published for CIFAR-10: 16 x 16 of 32 x 32, in every picture
-    EARLY: {"p": P, "th": TH, "at": "trunk.blocks.1"},
-    LATE: {"p": P, "th": TH, "at": "trunk.blocks.2"},
+    # Cutout's size for CIFAR-10, but harsher: its square may leave the picture, and has the mean colour
+    LARGE: {"p": 1.0, "place": "box", "area": 0.25},
+    EARLY: {"p": P, "th": TH, "at": "middle"},  # the modules of Part.layers
+    LATE: {"p": P, "th": TH, "at": "last"},
 }
 PAPER = (BASE, ZERO, RANDOM, ONE)  # the columns of Table 1
 CONTROLS = (SHIFTED, BOX, LOWEST)
@@ -42,16 +43,21 @@ VARIED = {"study", "data", "head", "method", "method_options", "seed", "evaluati
 
 @dataclass(frozen=True)
 class Part:
-    """One data set of a profile: fields of Run, what is measured, and which methods are trained with which seeds."""
+    """One data set of a profile: fields of Run, what is measured, which methods are trained with which seeds, and the modules
+    whose features are hidden.
+    """
 
     fields: dict[str, Any]
     evaluation: dict[str, Any]
     seeds: dict[str, tuple[int, ...]]
+    layers: tuple[str, str] = ("trunk.blocks.1", "trunk.blocks.2")
 
 
 @dataclass(frozen=True)
 class Axes:
-    """A profile of paper 4: its parts; and of one part the values of p and th that are tried, with their seeds."""
+    """A profile of paper 4: its parts; and of one part the values of p and th that are tried, with their seeds. Models of seed
+    `first` carry examples.
+    """
 
     parts: dict[str, Part]
     p: tuple[float, ...] = ()
@@ -59,6 +65,7 @@ class Axes:
     sweep_part: str = FINE
     sweep_seeds: tuple[int, ...] = ()
     leaky_seeds: tuple[int, ...] = ()
+    first: int = 0
 
 
 def _seeds(few: int, more: int, often: Sequence[str] = (BASE, ZERO, SHIFTED), methods: Sequence[str] = tuple(METHODS)):
@@ -70,7 +77,8 @@ SMALL = {"head": "softmax", "lr": 0.05, "batch_size": 32, "augmentation": "flip"
 GROUPS = {"classes": ["automobile", "truck", "cat", "dog", "deer", "horse"]}
 SYNSETS = {"superclasses": list(NAMES)}
 WIDE = {"trunk_options": {"widths": [24, 48, 96], "strides": [2, 2, 1]}}
-STREAM_OPTIONS = ("largest", "test_largest", "imbalance", "frames", "oversample")
+RESNET18_LAYERS = ("trunk.layers.2", "trunk.layers.3")
+STREAM_OPTIONS = ("of", "of_options", "largest", "test_largest", "imbalance", "frames", "oversample")
 STREAM_METHODS = (BASE, ZERO, SHIFTED)
 AXES = {
     "demo": Axes(
@@ -78,7 +86,7 @@ AXES = {
             FINE: Part(
                 SMALL | {"data": "fine_scenes", "train_images": 800, "test_images": 300, "epochs": 8, "augmentation": "none"},
                 MAPS | {"maps": 100, "parts": True},
-                _seeds(1, 1, methods=(*PAPER, *CONTROLS, CUTOUT, LATE)),
+                _seeds(1, 1, methods=(*PAPER, *CONTROLS, LARGE, LATE)),
             ),
             STREAMS: Part(
                 SMALL | {"data": "photo_streams", "epochs": 4,
@@ -99,7 +107,7 @@ AXES = {
             CONFUSABLE: Part(
                 SMALL | {"data": "cifar10", "data_options": GROUPS, "train_images": 6000, "epochs": 20},
                 MAPS | {"maps": 300},
-                _seeds(3, 4, methods=(*PAPER, *CONTROLS, CUTOUT)),
+                _seeds(3, 4, methods=(*PAPER, *CONTROLS, LARGE)),
             ),
             PICTURES: Part(
                 SMALL | WIDE | {"data": "tiny_imagenet", "data_options": SYNSETS, "train_images": 8400, "epochs": 15,
@@ -121,18 +129,20 @@ AXES = {
             FINE: Part(
                 SMALL | {"data": "fine_scenes", "trunk": "resnet18", "epochs": 30, "batch_size": 64, "augmentation": "none"},
                 MAPS | {"maps": 500, "parts": True},
-                {n: s for n, s in _seeds(3, 6).items() if n not in (EARLY, LATE)},
+                _seeds(3, 6),
+                RESNET18_LAYERS,
             ),
             CONFUSABLE: Part(
-                SMALL | {"data": "cifar10", "trunk": "resnet18", "epochs": 30, "batch_size": 128, "augmentation": "crop+flip"},
+                SMALL | {"data": "cifar10", "data_options": GROUPS, "trunk": "resnet18", "epochs": 30, "batch_size": 128,
+                         "augmentation": "crop+flip"},
                 MAPS | {"maps": 500},
-                {n: s for n, s in _seeds(3, 3).items() if n not in (EARLY, LATE)},
+                _seeds(3, 3, methods=(*PAPER, *CONTROLS, LARGE)),
             ),
             PICTURES: Part(
                 SMALL | {"data": "tiny_imagenet", "data_options": SYNSETS, "trunk": "resnet18", "batch_size": 128,
                          "trunk_options": {"stem": "plain"}, "epochs": 60, "augmentation": "crop+flip"},
                 MAPS | {"maps": 500},
-                {n: s for n, s in _seeds(3, 3).items() if n not in (EARLY, LATE)},
+                _seeds(3, 3, methods=(*PAPER, *CONTROLS, LARGE)),
             ),
             STREAMS: Part(
                 SMALL | {"data": "photo_streams", "trunk": "resnet18", "epochs": 30, "batch_size": 128,
@@ -149,8 +159,8 @@ AXES = {
 def axes(
     profile: str, *, methods: Sequence[str] = (), seeds: Sequence[int] = (), overrides: dict[str, Any] | None = None
 ) -> Axes:
-    """The axes of a profile with some of them replaced (empty: the profile's own); `overrides` are fields of Run for all, its
-    `data_options` added to those of each part that knows them.
+    """The axes of a profile with some of them replaced (empty: the profile's own); `overrides` are fields of Run for all;
+    of its `data_options` those of photo streams go to them, others to all other parts.
     """
     if profile not in AXES:
         raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(AXES)}")
@@ -161,6 +171,8 @@ def axes(
         raise GazebookError(
             f"overrides cannot set {', '.join(unknown)}; give fields of Run other than {', '.join(sorted(VARIED))}"
         )
+    if unknown := [name for name in methods if not any(name in part.seeds for part in own.parts.values())]:
+        raise GazebookError(f"profile {profile} does not train {unknown[0]!r}; choose another profile or method")
     parts = {name: _changed(part, methods, seeds, changes) for name, part in own.parts.items()}
     swept = tuple(seeds) or own.sweep_seeds
     return replace(own, parts=parts, sweep_seeds=swept, leaky_seeds=tuple(seeds) or own.leaky_seeds)
@@ -181,8 +193,8 @@ def _changed(part: Part, methods: Sequence[str], seeds: Sequence[int], changes: 
 def of_part(axes: Axes, part: str, method: str, seed: int) -> Run:
     """One model of a part; those of the first seed carry examples."""
     own = axes.parts[part]
-    evaluation = own.evaluation | ({"examples": 6} if seed == min(own.seeds[BASE]) else {})
-    return Run(study="distraction", seed=seed, evaluation=evaluation, **own.fields, **_method(METHODS[method]))
+    evaluation = own.evaluation | ({"examples": 6} if seed == axes.first else {})
+    return Run(study="distraction", seed=seed, evaluation=evaluation, **own.fields, **_method(METHODS[method], own.layers))
 
 
 def swept(axes: Axes, method: str, seed: int, **options: float) -> Run:
@@ -193,8 +205,12 @@ def swept(axes: Axes, method: str, seed: int, **options: float) -> Run:
     return Run(study="distraction", seed=seed, evaluation=evaluation, **own.fields, **_method(changed))
 
 
-def _method(options: dict[str, Any] | None) -> dict[str, Any]:
-    return {} if options is None else {"method": "distraction", "method_options": options}
+def _method(options: dict[str, Any] | None, layers: tuple[str, str] = ("", "")) -> dict[str, Any]:
+    if options is None:
+        return {}
+    if "at" in options:
+        options = options | {"at": layers[options["at"] == "last"]}
+    return {"method": "distraction", "method_options": options}
 
 
 def main(axes: Axes, seeds: Sequence[int] = ()) -> dict[Run, dict[str, Any]]:
@@ -239,11 +255,14 @@ def fine_tuned(
     trunk: str = "torchvision/resnet50", data: str = "fgvc_aircraft", options: dict[str, Any] | None = None,
     methods: Sequence[str] = PAPER, seeds: Sequence[int] = (0, 1, 2), epochs: int = 30,
 ) -> list[Run]:  # fmt: skip
-    """The paper's own setting (section 4.2): a net pretrained on ImageNet, fine-tuned by Adam at 5e-5 with batches of 16, on
-    three quarters of the training pictures, drawn for each seed. In no profile's grid; wants a GPU and pictures at 224 px.
+    """The paper's setting (section 4.2), as far as it is told: a net pretrained on ImageNet, fine-tuned by Adam at 5e-5 with
+    batches of 16, on three quarters of the training pictures, drawn for each seed (of EgoFoodPlaces on its training split).
+    `trunk` as in `models.pretrained`. In no profile's grid; wants a GPU and pictures at 224 px.
     """
+    size = (options or {}).get("size", 250 if data == "egofoodplaces" else 224)
     fields = {
-        "data": data, "data_options": options or {}, "fraction": 0.75, "trunk": f"pretrained/{trunk}", "head": "softmax",
+        "data": data, "data_options": options or {}, "fraction": 1.0 if data == "egofoodplaces" else 0.75,
+        "trunk_options": {"size": size}, "trunk": f"pretrained/{trunk}", "head": "softmax",
         "optimizer": "adamw", "lr": 5e-5, "weight_decay": 0.0, "milestones": (), "batch_size": 16, "epochs": epochs,
         "augmentation": "flip+rotate40+shift_channels+brightness", "evaluation": {"erased": True, "maps": 500},
     }  # fmt: skip
@@ -252,8 +271,7 @@ def fine_tuned(
 
 def checkpoints(axes: Axes) -> list[Run]:
     """The baseline of the first seed on the first part, whose weights are published for the live example."""
-    part = next(iter(axes.parts))
-    return [of_part(axes, part, BASE, axes.parts[part].seeds[BASE][0])]
+    return [of_part(axes, next(iter(axes.parts)), BASE, axes.first)]
 
 
 def grid(profile: str) -> list[Run]:

@@ -36,10 +36,13 @@ def paper_table(number: int) -> pd.DataFrame:
 
 
 def table1(frame: pd.DataFrame) -> pd.DataFrame:
-    """Table 1 in percent: four metrics on our data sets, mean over seeds, and on the paper's; macro averages."""
+    """Table 1 in percent: four metrics on our data sets, mean over the seeds that all four methods have, and on the paper's;
+    macro averages.
+    """
     rows = {}
     for part in tidy.fine_grained(frame):
         clean = tidy.of(frame, "clean", part=part)
+        clean = tidy.common_seeds(clean[clean["method"].isin(PAPER)])
         wide = clean.pivot_table(index="condition", columns="method", values="value")
         for metric, name in TABLE1.items():
             if metric in wide.index:
@@ -135,11 +138,10 @@ def drop_table(frame: pd.DataFrame) -> pd.DataFrame:
     baseline's, with its interval over seeds; and the paper's.
     """
     rows = {}
+    both = {s: tidy.common_seeds(tidy.of(frame, s, condition="accuracy")) for s in ("clean", "erased")}
     for part in frame.attrs.get("parts", ()):
         for method in METHODS:
-            clean, erased = (
-                tidy.of(frame, s, part=part, condition="accuracy", method=method)["value"].mean() for s in ("clean", "erased")
-            )
+            clean, erased = (r[(r["part"] == part) & (r["method"] == method)]["value"].mean() for r in both.values())
             if np.isfinite(erased):
                 smaller = "" if method == BASE else spread(-_gains(frame, part, "drop", method))
                 rows[TITLES[part], method] = [100 * clean, 100 * erased, 100 * (clean - erased), smaller]
@@ -174,34 +176,34 @@ def identity_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 def region_table(frame: pd.DataFrame, part: str) -> pd.DataFrame:
     """The regions of Grad-CAM of the true class, means over pictures and seeds."""
-    rows = tidy.of(frame, "region", part=part)
+    rows = tidy.common_seeds(tidy.of(frame, "region", part=part))
     wanted = [f"area {level:g}" for level in LEVELS] + ["regions", "spread", "object", "parts covered"]
     table = rows.pivot_table(index="method", columns="condition", values="value", sort=False)
     return table.reindex(columns=[c for c in wanted if c in table], index=_ordered(table.index))
 
 
 def containment_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """How much of the baseline's region lies in that of a method of the same seed, beside baselines of other seeds."""
-    rows = tidy.of(frame, "containment")
+    """How much of the baseline's region lies in that of a net of the same seed, and of other seeds; mean over pictures."""
+    rows = tidy.common_seeds(tidy.of(frame, "containment"))
     if rows.empty:
         return pd.DataFrame()
-    table = rows.pivot_table(index=["part", "method"], columns="condition", values="value")[["share", "chance"]]
+    table = rows.pivot_table(index=["part", "method"], columns="condition", values="value")
+    table = table.reindex(columns=["same seed", "other seeds", "chance"])
     table = table.loc[[(p, m) for p in frame.attrs["parts"] for m in METHODS if (p, m) in table.index]]
-    table.index = [(TITLES[p], "baseline of another seed" if m == BASE else m) for p, m in table.index]
-    table.index = pd.MultiIndex.from_tuples(table.index, names=["data", "method"])
-    return table.rename(columns={"share": "of the baseline's region", "chance": "by size alone"})
+    table.index = pd.MultiIndex.from_tuples([(TITLES[p], m) for p, m in table.index], names=["data", "method"])
+    return table.rename(columns={"chance": "by size alone"})
 
 
 def removed_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Accuracy, in percent, on birds drawn complete and without parts; mean over seeds, a row a method."""
-    rows = tidy.of(frame, "part")
+    rows = tidy.common_seeds(tidy.of(frame, "part"))
     table = 100 * rows.pivot_table(index="method", columns="condition", values="value", sort=False)
     return table.reindex(_ordered(table.index))
 
 
 def hidden_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Accuracy, in percent, with a share of each picture painted over, where the model looks and elsewhere; mean over seeds."""
-    rows = tidy.of(frame, "hidden")
+    rows = tidy.common_seeds(tidy.of(frame, "hidden"))
     if rows.empty:
         return pd.DataFrame()
     named = {"highest": "where it looks", "shifted": "elsewhere"}
@@ -210,15 +212,15 @@ def hidden_table(frame: pd.DataFrame) -> pd.DataFrame:
         data=rows["part"].map(TITLES),
     )
     table = 100 * rows.pivot_table(index=["data", "method"], columns="column", values="value", sort=False)
-    clean = tidy.of(frame, "clean", condition="accuracy").assign(data=lambda t: t["part"].map(TITLES))
+    clean = tidy.common_seeds(tidy.of(frame, "clean", condition="accuracy")).assign(data=lambda t: t["part"].map(TITLES))
     table = table.reindex(_ordered(table.index.unique("method")), level="method")
     table.insert(0, "nothing hidden", 100 * clean.groupby(["data", "method"])["value"].mean())
     return table
 
 
 def cost_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Time of a training step over the baseline's of the same seed, median over seeds; the bound is 1 + p (paper's scheme: one
-    more forward pass in a share p of the batches).
+    """Time of a training step over the baseline's of the same seed, median over seeds; the bound is 1 + p where batches are
+    explained.
     """
     rows = tidy.of(frame, "speed")
     wide = rows.pivot_table(index=["part", "seed"], columns="method", values="value")
@@ -226,7 +228,8 @@ def cost_table(frame: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     ratio = (1 / wide).mul(wide[BASE], axis=0).groupby("part", sort=False).median().T
     ratio = ratio.reindex(_ordered(ratio.index)).rename(columns=TITLES)
-    ratio.insert(0, "bound", [1.0 if METHODS[m] is None else 1 + METHODS[m]["p"] for m in ratio.index])
+    explained = {m: o["p"] if o is not None and "area" not in o else 0 for m, o in METHODS.items()}
+    ratio.insert(0, "bound", [1 + explained[m] for m in ratio.index])
     return ratio
 
 

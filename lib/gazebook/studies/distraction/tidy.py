@@ -18,7 +18,7 @@ from gazebook.studies.distraction.runs import (
     BASE,
     BOX,
     CONTROLS,
-    CUTOUT,
+    LARGE,
     LATE,
     LOWEST,
     ONE,
@@ -33,7 +33,7 @@ from gazebook.studies.distraction.runs import (
 )
 
 # beside every method minus baseline: the first minus the second, on the same pictures and seed
-PAIRS = ((ZERO, SHIFTED), (ZERO, BOX), (ZERO, LOWEST), (ZERO, ONE), (ONE, RANDOM), (CUTOUT, ZERO), (LATE, ZERO))
+PAIRS = ((ZERO, SHIFTED), (ZERO, BOX), (ZERO, LOWEST), (ZERO, ONE), (ONE, RANDOM), (LARGE, ZERO), (LATE, ZERO))
 REPORT = ("accuracy", "macro_precision", "macro_recall", "macro_f1", "weighted_precision", "weighted_recall", "weighted_f1")
 REGION = 0.5  # of a scaled map: what is above is the region that a model looks at
 COLUMNS = [
@@ -60,8 +60,8 @@ def results(ledger: Ledger, axes: Axes | str) -> pd.DataFrame:
     Splits of one run: "clean" and "erased", a row for each metric of REPORT and confidence; "hidden", accuracy with a share
     `level` hidden where the model looks (condition highest) or elsewhere (shifted); "region", means over pictures; "part",
     accuracy without parts; "recall", of each class; "speed", pictures a second in training; "train", accuracy in it. Of two
-    runs of one seed, `method` minus `against`: "difference", with its 95% interval over test pictures; "containment", how
-    much of the region of `against` lies in that of `method`, and what its size alone would give (condition chance).
+    runs of one seed, `method` minus `against`: "difference", with its 95% interval over test pictures. "containment" is how
+    much of the region of `against` lies in that of `method`.
     """
     axes = AXES[axes] if isinstance(axes, str) else axes
     rows: list[dict] = []
@@ -132,15 +132,22 @@ def per_picture(record: Record) -> dict[str, np.ndarray]:
     if "part_cover" in arrays:
         found["parts covered"] = arrays["part_cover"].astype(float).mean(axis=0)
     if "parts" in arrays:
-        found["one part removed"] = arrays["parts"][1 : 1 + len(PARTS)].mean(axis=0)
-        found["least of one removed"] = arrays["parts"][1 + int(arrays["parts"][1 : 1 + len(PARTS)].mean(axis=1).argmin())]
+        single = arrays["parts"][1 : 1 + len(PARTS)].astype(float)  # one part removed
+        found["one part removed"] = single.mean(axis=0)
+        found["least of one removed"] = single[single.mean(axis=1).argmin()]
     return found
 
 
+def heat_maps(record: Record, count: int | None = None, side: int | None = None) -> np.ndarray:
+    """The scaled maps of a record, float [M, S, S]: the first `count`, at `side` or four times their own size."""
+    maps = torch.from_numpy(record.arrays["maps"][:count].astype(np.float32))
+    side = 4 * maps.shape[-1] if side is None else side
+    return scaled(enlarged(maps, (side, side))).numpy()
+
+
 def regions(record: Record, level: float = REGION) -> np.ndarray:
-    """Where the scaled maps of a record are above a level, at four times their own size: bool [M, 4 h, 4 w]."""
-    maps = torch.from_numpy(record.arrays["maps"].astype(np.float32))
-    return (scaled(enlarged(maps, tuple(4 * side for side in maps.shape[1:]))) > level).numpy()
+    """Where the scaled maps of a record are above a level: bool [M, S, S]."""
+    return heat_maps(record) > level
 
 
 def _rows(record: Record) -> Iterator[dict]:
@@ -180,17 +187,30 @@ def _differences(records: dict[tuple, Record], baselines: dict[tuple, Record]) -
 
 
 def _containment(records: dict[tuple, Record]) -> Iterator[dict]:
-    """How much of the baseline's region the other methods of its seed share, and baselines of other seeds."""
+    """How much of a baseline's region the nets of its seed share (condition "same seed") and those of others ("other seeds"),
+    other baselines among them; and what the size of their regions would give ("chance").
+    """
     found = {label[:3]: regions(record) for label, record in records.items() if "maps" in record.arrays}
     for (part, method, seed), own in found.items():
+        named = {"part": part, "method": method, "against": BASE, "seed": seed, "split": "containment", "images": len(own)}
         for other in {s for p, m, s in found if (p, m) == (part, BASE)}:
-            if (method == BASE) == (other == seed):  # itself; or another method and another seed
-                continue
             base = found[part, BASE, other]
-            inside = metrics.containment(base, own)
-            named = {"part": part, "method": method, "against": BASE, "seed": seed, "split": "containment"}
-            yield named | {"condition": "share", "value": float(np.nanmean(inside)), "images": len(own)}
-            yield named | {"condition": "chance", "value": float(own[base.any(axis=(1, 2))].mean()), "images": len(own)}
+            if (method, seed) != (BASE, other):
+                condition = "same seed" if seed == other else "other seeds"
+                yield named | {"condition": condition, "value": float(np.nanmean(metrics.containment(base, own)))}
+        yield named | {"condition": "chance", "value": float(own.mean())}
+
+
+def common_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each part the rows of the seeds that all of its methods have, where there are such: so that means over seeds compare
+    like with like.
+    """
+    kept = []
+    for _, own in rows.groupby("part", sort=False):
+        methods = own.groupby("seed")["method"].nunique()
+        seeds = methods.index[methods == own["method"].nunique()]
+        kept.append(own[own["seed"].isin(seeds)] if len(seeds) else own)
+    return pd.concat(kept) if kept else rows
 
 
 def controls_there(frame: pd.DataFrame, part: str) -> tuple[str, ...]:
