@@ -2,8 +2,8 @@
 
 Written before any result of the cpu profile was looked at but two models of seed 0 on fine scenes and CIFAR-10 (baseline and
 0-occlusion, in an earlier recipe), which were read to see that the pictures are neither too easy nor too hard. A review then
-changed some when one seed was known: 4 asks for 1.8 points instead of 1.5, 20 compares other seeds with other seeds, C8 takes an
-interval, means are of seeds in common, 24 and C6 say in words what they test.
+changed some when one seed was known: 4 asks for 1.8 points instead of 1.5, 20 compares other seeds with other seeds, C8 takes
+an interval, means are of seeds in common, 24 and C6 say in words what they test.
 """
 
 from __future__ import annotations
