@@ -187,7 +187,7 @@ def _watch(crew: list[subprocess.Popen], runs: list[Run], progress: bool) -> tup
                 open_ends -= 1
                 died += [event["code"]] if event["code"] else []
             elif event["event"] == "epoch":
-                bar.update(event["images"])
+                bar.update(min(event["images"], bar.total - bar.n))  # lengths are estimated where data is not loaded
                 bar.set_postfix_str("{run}: epoch {epoch}/{epochs}, loss {loss:.3f}, accuracy {accuracy:.1%}".format(**event))
             elif event["event"] == "done":
                 finished += 1
