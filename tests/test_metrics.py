@@ -142,3 +142,16 @@ def test_rank_correlation_by_hand():
     assert metrics.rank_correlation([1, 2, 3, 4], [10, 20, 30, 40]) == 1
     assert metrics.rank_correlation([1, 2, 3, 4], [1, 3, 2, 4]) == pytest.approx(0.8)
     assert np.isnan(metrics.rank_correlation([1, 2, 3], [5, 5, 5])) and np.isnan(metrics.rank_correlation([1, 2], [1, 2]))
+
+
+def test_a_mean_of_means_counts_groups_the_same_and_is_welchs():
+    from scipy import stats
+
+    a, b = np.array([1.0, 2.0, 4.0, 5.0]), np.array([10.0, 12.0])
+    mean, low, high = metrics.mean_of_means_interval([a, b])
+    assert mean == pytest.approx((3 + 11) / 2)
+    welch = stats.ttest_ind(a, -b, equal_var=False).confidence_interval()  # of the sum of both means
+    assert (low, high) == pytest.approx((welch.low / 2, welch.high / 2))
+    assert np.isnan(metrics.mean_of_means_interval([a, [1.0]])[1])
+    assert metrics.mean_of_means_interval([a]) == pytest.approx((3, *metrics.mean_interval(a)))
+    assert metrics.mean_of_means_interval([[1.0, 1.0], [2.0, 2.0]]) == (1.5, 1.5, 1.5)

@@ -27,7 +27,7 @@ from gazebook.metrics.foreground import (
     warning_zone,
 )
 from gazebook.metrics.regions import containment, map_entropy
-from gazebook.metrics.statistics import bootstrap_interval, mean_interval, rank_correlation
+from gazebook.metrics.statistics import bootstrap_interval, mean_interval, mean_of_means_interval, rank_correlation
 
 __all__ = [
     "CATEGORIES",
@@ -50,6 +50,7 @@ __all__ = [
     "macro_accuracy",
     "map_entropy",
     "mean_interval",
+    "mean_of_means_interval",
     "rank_correlation",
     "regions_per_image",
     "relative_foreground_sensitivity",

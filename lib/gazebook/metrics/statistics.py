@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,6 +31,24 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]
         return float("nan"), float("nan")
     half = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean() - half), float(values.mean() + half)
+
+
+def mean_of_means_interval(groups: Iterable[ArrayLike], level: float = 0.95) -> tuple[float, float, float]:
+    """Mean of the means of groups of independent values, each group counting the same, with its Student-t interval.
+
+    The variance is the sum of those of the groups' means, its degrees of freedom Welch and Satterthwaite's. NaN bounds where a
+    group has one value.
+    """
+    groups = [np.asarray(g, np.float64) for g in groups]
+    mean = float(np.mean([g.mean() for g in groups]))
+    if any(len(g) < 2 for g in groups):
+        return mean, float("nan"), float("nan")
+    parts = np.array([g.var(ddof=1) / len(g) for g in groups])
+    if not parts.sum():
+        return mean, mean, mean
+    freedom = parts.sum() ** 2 / sum(v**2 / (len(g) - 1) for v, g in zip(parts, groups, strict=True))
+    half = float(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(parts.sum()) / len(groups))
+    return mean, mean - half, mean + half
 
 
 def rank_correlation(x: ArrayLike, y: ArrayLike) -> float:

@@ -7,11 +7,12 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-from gazebook.metrics import mean_interval
+from gazebook.metrics import mean_interval, mean_of_means_interval
 from gazebook.studies.distraction import tidy
 from gazebook.studies.distraction.evaluation import LEVELS
 from gazebook.studies.distraction.runs import (
     BASE,
+    CONTROLS,
     METHODS,
     PAPER,
     SHIFTED,
@@ -71,13 +72,21 @@ def gain_table(frame: pd.DataFrame, condition: str = "accuracy") -> pd.DataFrame
 
 
 def control_table(frame: pd.DataFrame, condition: str = "accuracy") -> pd.DataFrame:
-    """0-occlusion minus each control in points: mean over seeds with its interval, and the number of seeds."""
+    """0-occlusion minus each control in points: mean over seeds with its interval, and the number of seeds; and the mean of the
+    data sets, each counting the same.
+    """
     rows = {}
-    for part in frame.attrs.get("parts", ()):
-        for control in tidy.controls_there(frame, part):
-            values = _gains(frame, part, condition, ZERO, control)
-            rows[TITLES[part], control] = {"guided minus control, points": spread(values), "seeds": len(values)}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["data", "control"]) if rows else pd.DataFrame()
+    for control in CONTROLS:
+        found = {p: _gains(frame, p, condition, ZERO, control) for p in frame.attrs.get("parts", ())}
+        found = {p: v for p, v in found.items() if len(v)}
+        for part, values in found.items():
+            rows[control, TITLES[part]] = {"guided minus control, points": spread(values), "seeds": len(values)}
+        if len(found) > 1:
+            mean, low, high = mean_of_means_interval(found.values())
+            text = f"{mean:+.2f}" + (f" [{low:+.2f}, {high:+.2f}]" if np.isfinite(low) else "")
+            seeds = sum(len(v) for v in found.values())
+            rows[control, "mean of these"] = {"guided minus control, points": text, "seeds": seeds}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["control", "data"]) if rows else pd.DataFrame()
 
 
 def _gains(frame: pd.DataFrame, part: str, condition: str, method: str, against: str = BASE) -> np.ndarray:

@@ -17,7 +17,6 @@ from gazebook.studies.distraction.runs import (
     AXES,
     BASE,
     BOX,
-    CONTROLS,
     LARGE,
     LATE,
     LOWEST,
@@ -211,8 +210,3 @@ def common_seeds(rows: pd.DataFrame) -> pd.DataFrame:
         seeds = methods.index[methods == own["method"].nunique()]
         kept.append(own[own["seed"].isin(seeds)] if len(seeds) else own)
     return pd.concat(kept) if kept else rows
-
-
-def controls_there(frame: pd.DataFrame, part: str) -> tuple[str, ...]:
-    """The controls that a part has been trained with."""
-    return tuple(m for m in CONTROLS if m in set(of(frame, "clean", part=part)["method"]))
