@@ -145,8 +145,6 @@ def test_rank_correlation_by_hand():
 
 
 def test_a_mean_of_means_counts_groups_the_same_and_is_welchs():
-    from scipy import stats
-
     a, b = np.array([1.0, 2.0, 4.0, 5.0]), np.array([10.0, 12.0])
     mean, low, high = metrics.mean_of_means_interval([a, b])
     assert mean == pytest.approx((3 + 11) / 2)
