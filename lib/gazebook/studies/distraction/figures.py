@@ -174,7 +174,7 @@ def part_map(frame: pd.DataFrame) -> Figure:
     rows = rows[rows["method"].isin((BASE, ZERO, SHIFTED, LARGE, LATE))]
     rows = rows.assign(place=rows["method"].map(list(METHODS).index)).sort_values(["place", "seed"], kind="stable")
     table = 100 * rows.pivot_table(index="net", columns="condition", values="value", sort=False)
-    return plots.heat_map(table.rename(columns=lambda c: "complete" if c == "nothing" else f"no {c}"), "accuracy, %", fmt=".0f")
+    return plots.heat_map(table.rename(columns=tables.birds), "accuracy, %", fmt=".0f")
 
 
 def recall_map(frame: pd.DataFrame) -> Figure:

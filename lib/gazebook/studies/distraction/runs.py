@@ -84,7 +84,7 @@ AXES = {
     "demo": Axes(
         parts={
             FINE: Part(
-                SMALL | {"data": "fine_scenes", "train_images": 800, "test_images": 300, "epochs": 8, "augmentation": "none"},
+                SMALL | {"data": "fine_scenes", "train_images": 1500, "test_images": 300, "epochs": 12, "augmentation": "none"},
                 MAPS | {"maps": 100, "parts": True},
                 _seeds(1, 1, methods=(*PAPER, *CONTROLS, LARGE, LATE)),
             ),

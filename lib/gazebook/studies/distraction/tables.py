@@ -27,7 +27,7 @@ NAMES = {
     "accuracy": "accuracy", "macro_precision": "macro precision", "macro_recall": "macro recall", "macro_f1": "macro F1",
     "weighted_precision": "weighted precision", "weighted_recall": "weighted recall", "weighted_f1": "weighted F1",
 }  # fmt: skip
-TABLE1 = {"accuracy": "accuracy", "macro_precision": "precision", "macro_recall": "recall", "macro_f1": "f1"}
+TABLE1 = {"accuracy": "accuracy", "macro_precision": "precision", "macro_recall": "recall", "macro_f1": "F1"}
 
 
 def paper_table(number: int) -> pd.DataFrame:
@@ -49,7 +49,9 @@ def table1(frame: pd.DataFrame) -> pd.DataFrame:
             if metric in wide.index:
                 rows[f"{TITLES[part]} (ours)", name] = 100 * wide.loc[metric].reindex(list(PAPER))
     for row in paper_table(1).itertuples():
-        rows[f"{PAPER_SETS[row.dataset]} (paper)", row.metric] = 100 * pd.Series(row[3:], index=[BASE, *_rest()])
+        rows[f"{PAPER_SETS[row.dataset]} (paper)", row.metric.replace("f1", "F1")] = 100 * pd.Series(
+            row[3:], index=[BASE, *_rest()]
+        )
     return pd.DataFrame.from_dict(rows, orient="index")[list(PAPER)].set_axis(pd.MultiIndex.from_tuples(rows))
 
 
@@ -207,7 +209,13 @@ def removed_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Accuracy, in percent, on birds drawn complete and without parts; mean over seeds, a row a method."""
     rows = tidy.common_seeds(tidy.of(frame, "part"))
     table = 100 * rows.pivot_table(index="method", columns="condition", values="value", sort=False)
+    table.columns = [birds(name) for name in table.columns]
     return table.reindex(_ordered(table.index))
+
+
+def birds(removed: str) -> str:
+    """What birds without some parts are called."""
+    return "complete" if removed == "nothing" else f"no {removed}"
 
 
 def hidden_table(frame: pd.DataFrame) -> pd.DataFrame:
