@@ -64,22 +64,22 @@ class Distraction:
 
     def hidden(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """What is hidden of pictures float [N, 3, H, W]: bool [N, H, W], or of the features of `at`, bool [N, h, w]."""
-        size = images.shape[-2:]
         if self.place == "box" and self.area is not None and self.at == INPUT:  # needs no explanation
-            return _boxes(self._count(images[:, 0]), size, generator)
+            return _boxes(self._count(images[:, 0]), images.shape[-2:], generator)
         layer = None if self.at == INPUT else _layer(model, self.at)
         maps = class_weighted_maps(model, images, labels, layer)
-        size = size if self.at == INPUT else maps.shape[-2:]
+        size = images.shape[-2:] if self.at == INPUT else maps.shape[-2:]
+        signed = enlarged(maps, size)
         if self.area is None:
             chosen = scaled(enlarged(F.relu(maps), size)) > self.th
         else:
-            chosen = _top(enlarged(maps, size), self._count(enlarged(maps, size)))
+            chosen = _top(signed, self._count(signed))
         if self.place == "highest":
             return chosen
         if self.place == "shifted":
             return _shifted(chosen, generator)
         count = chosen.flatten(1).sum(dim=1)
-        return _top(-enlarged(maps, size), count) if self.place == "lowest" else _boxes(count, size, generator)
+        return _top(-signed, count) if self.place == "lowest" else _boxes(count, size, generator)
 
     def _count(self, maps: torch.Tensor) -> torch.Tensor:
         """Pixels to hide of maps [N, H, W], int64 [N]."""

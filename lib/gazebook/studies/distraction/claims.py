@@ -190,8 +190,9 @@ def contains(frame: pd.DataFrame) -> Finding:
     same, own, base = (wide.get(c) for c in ((ZERO, "same seed"), (ZERO, "other seeds"), (BASE, "other seeds")))
     if same is None or own is None or base is None:
         return NONE
-    text = "; ".join(f"{TITLES[p]} {same[p]:.2f}, other seeds {own[p]:.2f}, baselines {base[p]:.2f}" for p in wide.index)
-    return of_cases((same >= CONTAINED) & (own > base), text)
+    known = wide.index[same.notna() & own.notna() & base.notna()]
+    text = "; ".join(f"{TITLES[p]} {same[p]:.2f}, other seeds {own[p]:.2f}, baselines {base[p]:.2f}" for p in known)
+    return of_cases([same[p] >= CONTAINED and own[p] > base[p] for p in known], text)
 
 
 def covers_object(frame: pd.DataFrame) -> Finding:
@@ -238,7 +239,8 @@ def cheap(frame: pd.DataFrame) -> Finding:
     wide = rows.pivot_table(index=["part", "seed"], columns="method", values="value")
     if not {ZERO, BASE} <= set(wide) or _seeds(rows) < SEEDS:
         return NONE
-    ratio = (wide[BASE] / wide[ZERO]).dropna().groupby("part", sort=False).median()
+    ratio = (wide[BASE] / wide[ZERO]).dropna().groupby("part", sort=False).agg(["median", "size"])
+    ratio = ratio.loc[ratio["size"] >= SEEDS, "median"]
     return of_cases(ratio <= 1 + P, ", ".join(f"{TITLES[p]} {v:.2f}" for p, v in ratio.items()))
 
 
