@@ -70,10 +70,7 @@ class Distraction:
         maps = class_weighted_maps(model, images, labels, layer)
         size = images.shape[-2:] if self.at == INPUT else maps.shape[-2:]
         signed = enlarged(maps, size)
-        if self.area is None:
-            chosen = scaled(enlarged(F.relu(maps), size)) > self.th
-        else:
-            chosen = _top(signed, self._count(signed))
+        chosen = scaled(enlarged(F.relu(maps), size)) > self.th if self.area is None else _top(signed, self._count(signed))
         if self.place == "highest":
             return chosen
         if self.place == "shifted":
