@@ -14,7 +14,20 @@ from gazebook.data.erasing import erased
 from gazebook.data.unbalanced import oversampled
 from gazebook.ledger import Ledger, Record
 from gazebook.studies.distraction import tables, tidy
-from gazebook.studies.distraction.runs import BASE, LARGE, LATE, METHODS, SHIFTED, STREAMS, TH, TITLES, ZERO, Axes, of_part
+from gazebook.studies.distraction.runs import (
+    BASE,
+    LARGE,
+    LATE,
+    METHODS,
+    PAPER,
+    SHIFTED,
+    STREAMS,
+    TH,
+    TITLES,
+    ZERO,
+    Axes,
+    of_part,
+)
 from gazebook.train import to_float
 from gazebook.train.distraction import FILLS, PLACES, Distraction, filled
 
@@ -167,11 +180,11 @@ def tail_bars(axes: Axes) -> Figure:
 
 def part_map(frame: pd.DataFrame) -> Figure:
     """Accuracy on birds without parts, a row a training: which parts each net needs."""
-    rows = tidy.of(frame, "part").copy()
+    rows = tidy.common_seeds(tidy.of(frame, "part")).copy()
     if rows.empty:
         return _nothing()
     rows["net"] = rows["method"] + ", " + rows["seed"].astype(int).astype(str)
-    rows = rows[rows["method"].isin((BASE, ZERO, SHIFTED, LARGE, LATE))]
+    rows = rows[rows["method"].isin((*PAPER, SHIFTED, LARGE, LATE))]
     rows = rows.assign(place=rows["method"].map(list(METHODS).index)).sort_values(["place", "seed"], kind="stable")
     table = 100 * rows.pivot_table(index="net", columns="condition", values="value", sort=False)
     return plots.heat_map(table.rename(columns=tables.birds), "accuracy, %", fmt=".0f")
