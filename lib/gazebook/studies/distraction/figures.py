@@ -32,6 +32,7 @@ from gazebook.train import to_float
 from gazebook.train.distraction import FILLS, PLACES, Distraction, filled
 
 LEVELS = np.linspace(0, 1, 51)
+SHOWN = (*PAPER, SHIFTED, LARGE, LATE)  # where all methods would be too many
 
 
 def kinds_sheet() -> Figure:
@@ -77,16 +78,16 @@ def area_curves(ledger: Ledger, axes: Axes) -> Figure:
 
 
 def region_curves(ledger: Ledger, axes: Axes) -> Figure:
-    """Share of the picture above a level of the scaled map, by method, a panel a part; mean over pictures and seeds."""
+    """Share of the picture above a level of the scaled map, by method of SHOWN, a panel a part; mean over pictures, seeds."""
     long = []
     for part in axes.parts:
-        for method in axes.parts[part].seeds:
+        for method in SHOWN:
             for k, record in enumerate(_records(ledger, axes, part, method)):
                 areas = _areas(record)[::5]
                 named = {"part": part, "method": method, "seed": k}
                 long += [named | {"level": x, "area": a} for x, a in zip(LEVELS[::5], areas, strict=True)]
     frame = pd.DataFrame(long, columns=["part", "method", "seed", "level", "area"])
-    names = [m for m in METHODS if (frame["method"] == m).any()]
+    names = [m for m in SHOWN if (frame["method"] == m).any()]
     shown = {p: TITLES[p] for p in axes.parts if (frame["part"] == p).any()}
     return plots.curves(
         frame, "level", "area", "method", names, labels={n: n for n in names}, band=False, facet="part", facets=shown,
@@ -184,7 +185,7 @@ def part_map(frame: pd.DataFrame) -> Figure:
     if rows.empty:
         return _nothing()
     rows["net"] = rows["method"] + ", " + rows["seed"].astype(int).astype(str)
-    rows = rows[rows["method"].isin((*PAPER, SHIFTED, LARGE, LATE))]
+    rows = rows[rows["method"].isin(SHOWN)]
     rows = rows.assign(place=rows["method"].map(list(METHODS).index)).sort_values(["place", "seed"], kind="stable")
     table = 100 * rows.pivot_table(index="net", columns="condition", values="value", sort=False)
     return plots.heat_map(table.rename(columns=tables.birds), "accuracy, %", fmt=".0f")
