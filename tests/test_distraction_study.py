@@ -403,6 +403,15 @@ def test_slight_and_identity_by_hand():
     assert identity.check(wrong).verdict == Verdict.FAILS
 
 
+def test_a_data_set_may_have_fewer_seeds_than_another():
+    frame = frame_like(1)
+    fewer = frame[(frame["part"] != PICTURES) | (frame["seed"] == 0)].copy()
+    fewer.attrs = frame.attrs
+    fig = figures.gain_panels(fewer)
+    assert [len(ax.containers) for ax in fig.axes] == [3, 3, 3] and len(fig.axes[2].containers[1][0].get_xdata()) == 0
+    figures.plt.close(fig)
+
+
 def test_methods_are_named_without_commas():
     assert not any("," in name for name in METHODS)
 

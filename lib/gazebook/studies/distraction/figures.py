@@ -142,7 +142,7 @@ def gain_panels(frame: pd.DataFrame, condition: str = "accuracy") -> Figure:
         own = rows[rows["part"] == part]
         for k, (seed, colour) in enumerate(plots.palette(seeds).items()):
             dots = own[own["seed"] == seed]
-            place = dots["method"].map(names.index) + (k - (len(seeds) - 1) / 2) * 0.6 / len(seeds)
+            place = np.array([names.index(m) for m in dots["method"]]) + (k - (len(seeds) - 1) / 2) * 0.6 / len(seeds)
             value, spread = 100 * dots["value"].astype(float), 100 * (dots["high"] - dots["low"]).astype(float) / 2
             ax.errorbar(value, place, xerr=spread, fmt=plots.MARKERS[k % 10], color=colour, markersize=5, label=f"seed {seed}")
         ax.axvline(0, color="0.3", linestyle="--", linewidth=1)
