@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 
 import matplotlib.pyplot as plt
@@ -16,6 +17,7 @@ from gazebook.errors import GazebookError
 from gazebook.ledger import Ledger
 from gazebook.runs import PROFILES, Run
 
+NOT_IN_BRACKETS = re.compile(r",(?![^(]*\))")  # commas
 WHAT = {
     "demo": "procedural scenes and tiny nets, made in minutes: trends, not accuracies",
     "cpu": "real images, small nets, a reduced grid",
@@ -33,7 +35,7 @@ def head(profile: str, runs: Iterable[Run], ledger: Ledger) -> Markdown:
         raise GazebookError(
             f"no run of this page is in the ledger; train them with: gazebook grid {runs[0].study} --profile {profile}"
         )
-    sources = sorted({r.provenance["data"]["source"].split(",")[0] for r in records})
+    sources = sorted({NOT_IN_BRACKETS.split(r.provenance["data"]["source"])[0] for r in records})
     seeds = sorted({r.run.seed for r in records})
     text = f"**Profile `{profile}`** ({WHAT[profile]}). Data: {', '.join(sources)}. {len(records)} of {len(runs)} runs, "
     text += f"{len(seeds)} seed{'s' * (len(seeds) != 1)}."
