@@ -162,7 +162,7 @@ def test_adamw_resumes_to_the_same_weights(tmp_path, scenes):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: methods.named("magic"), "choose from plain, adversarial, contrastive, mixing"),
+        (lambda: methods.named("magic"), "choose from plain, adversarial, contrastive, distraction, mixing"),
         (lambda: methods.named("adversarial", {"radius": 1}), "cannot train adversarial"),
         (lambda: methods.named("adversarial", {"epsilon": 0}), "give a radius above 0"),
         (lambda: methods.named("contrastive", {"temperature": 0}), "above 0"),

@@ -25,10 +25,10 @@ from gazebook.errors import GazebookError
 # a module a data set, each with `load(split, root, **options)` and `prepare(root)`, and CLASS_NAMES where they are known before
 SOURCES: dict[str, ModuleType] = {
     "scenes": scenes,
-    "fine_scenes": fine_scenes,
     "cifar10": cifar10,
     "egofoodplaces": egofoodplaces,
     "fgvc_aircraft": fgvc_aircraft,
+    "fine_scenes": fine_scenes,
     "imagenet9": imagenet9,
     "photo_streams": photo_streams,
     "rival6_tiny": rival6_tiny,

@@ -88,7 +88,7 @@ def load(
     rendered = drawn(specs, size)
     return ImageSet(
         "fine_scenes", split, torch.from_numpy(rendered.images), torch.from_numpy(specs.labels), CLASS_NAMES,
-        "procedural fine-grained scenes", masks=torch.from_numpy(rendered.masks), boxes=torch.from_numpy(rendered.boxes),
+        "procedural scenes (fine-grained)", masks=torch.from_numpy(rendered.masks), boxes=torch.from_numpy(rendered.boxes),
         backgrounds=torch.from_numpy(np.asarray(specs.backgrounds, np.int64)), background_names=BACKGROUNDS,
         attributes=torch.from_numpy(rendered.attributes), attribute_names=ATTRIBUTES, ids=tuple(map(str, range(count))),
     )  # fmt: skip

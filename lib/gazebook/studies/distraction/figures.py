@@ -13,9 +13,11 @@ from gazebook.data import fine_scenes, photo_streams
 from gazebook.data.erasing import erased
 from gazebook.data.unbalanced import oversampled
 from gazebook.ledger import Ledger, Record
+from gazebook.metrics import mean_of_means_interval
 from gazebook.studies.distraction import tables, tidy
 from gazebook.studies.distraction.runs import (
     BASE,
+    CONTROLS,
     LARGE,
     LATE,
     METHODS,
@@ -153,6 +155,24 @@ def gain_panels(frame: pd.DataFrame, condition: str = "accuracy") -> Figure:
     fig.legend(shown.values(), shown.keys(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=6, fontsize=9)
     fig.tight_layout()
     return fig
+
+
+def guidance_intervals(frame: pd.DataFrame) -> Figure:
+    """0-occlusion minus each control in points: means over seeds with 95% t-intervals, a line a data set, and their mean."""
+    rows = []
+    for control in CONTROLS:
+        found = tables.guided_minus(frame, control)
+        for label, values in found.items():
+            value, low, high = mean_of_means_interval(values if label == tables.TOGETHER else [values])
+            low, high = (low, high) if np.isfinite(low) else (value, value)  # one seed
+            rows.append({"data": label, "control": control, "accuracy": value, "low": low, "high": high})
+    if not rows:
+        return _nothing()
+    shown = {c: f"against {c}" for c in CONTROLS}
+    return plots.intervals(
+        pd.DataFrame(rows), "data", "control", list(shown), labels=shown, xlabel="accuracy of guided hiding minus control, points",
+        line=(0, "no difference"),
+    )  # fmt: skip
 
 
 def _cut_off(ax: plt.Axes, rows: pd.DataFrame) -> None:

@@ -33,6 +33,7 @@ NAMES = {
     "accuracy": "accuracy", "macro_precision": "macro precision", "macro_recall": "macro recall", "macro_f1": "macro F1",
     "weighted_precision": "weighted precision", "weighted_recall": "weighted recall", "weighted_f1": "weighted F1",
 }  # fmt: skip
+TOGETHER = "mean of these"
 TABLE1 = {"accuracy": "accuracy", "macro_precision": "precision", "macro_recall": "recall", "macro_f1": "F1"}
 
 
@@ -79,22 +80,25 @@ def gain_table(frame: pd.DataFrame, condition: str = "accuracy") -> pd.DataFrame
     return found
 
 
-def control_table(frame: pd.DataFrame, condition: str = "accuracy") -> pd.DataFrame:
+def control_table(frame: pd.DataFrame) -> pd.DataFrame:
     """0-occlusion minus each control in points: mean over seeds with its interval, and the number of seeds; and the mean of the
     data sets, each counting the same.
     """
     rows = {}
     for control in CONTROLS:
-        found = {p: _gains(frame, p, condition, ZERO, control) for p in frame.attrs.get("parts", ())}
-        found = {p: v for p, v in found.items() if len(v)}
-        for part, values in found.items():
-            rows[control, TITLES[part]] = {"guided minus control, points": spread(values), "seeds": len(values)}
-        if len(found) > 1:
-            mean, low, high = mean_of_means_interval(found.values())
-            text = f"{mean:+.2f}" + (f" [{low:+.2f}, {high:+.2f}]" if np.isfinite(low) else "")
-            seeds = sum(len(v) for v in found.values())
-            rows[control, "mean of these"] = {"guided minus control, points": text, "seeds": seeds}
+        for label, values in guided_minus(frame, control).items():
+            groups = values if label == TOGETHER else [values]
+            mean, low, high = mean_of_means_interval(groups)
+            text = f"{mean:+.2f}" + (f" [{low:+.2f}, {high:+.2f}]" if np.isfinite(low) else " (one seed)")
+            rows[control, label] = {"guided minus control, points": text, "seeds": sum(map(len, groups))}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["control", "data"]) if rows else pd.DataFrame()
+
+
+def guided_minus(frame: pd.DataFrame, control: str) -> dict[str, list]:
+    """0-occlusion minus a control in points, a value a seed, by data set; TOGETHER are all of these lists."""
+    found = {TITLES[p]: _gains(frame, p, "accuracy", ZERO, control) for p in frame.attrs.get("parts", ())}
+    found = {title: v for title, v in found.items() if len(v)}
+    return found | ({TOGETHER: list(found.values())} if len(found) > 1 else {})
 
 
 def _gains(frame: pd.DataFrame, part: str, condition: str, method: str, against: str = BASE) -> np.ndarray:
