@@ -170,7 +170,7 @@ def guidance_intervals(frame: pd.DataFrame) -> Figure:
         return _nothing()
     shown = {c: f"against {c}" for c in CONTROLS}
     return plots.intervals(
-        pd.DataFrame(rows), "data", "control", list(shown), labels=shown, xlabel="accuracy of guided hiding minus control, points",
+        pd.DataFrame(rows), "data", "control", list(shown), labels=shown, xlabel="guided hiding minus control, points",
         line=(0, "no difference"),
     )  # fmt: skip
 
