@@ -118,6 +118,14 @@ class Run:
         return dataclasses.replace(self, **changes)
 
 
+def check_overrides(changes: dict[str, Any], varied: set[str]) -> None:
+    """Raises GazebookError where `changes` names what is no field of Run, or one that the axes of a study vary."""
+    if unknown := sorted((set(changes) - {f.name for f in fields(Run)}) | (set(changes) & varied)):
+        raise GazebookError(
+            f"overrides cannot set {', '.join(unknown)}; give fields of Run other than {', '.join(sorted(varied))}"
+        )
+
+
 def _is_default(run: Run, f: dataclasses.Field) -> bool:
     default = f.default if f.default is not dataclasses.MISSING else f.default_factory()
     return getattr(run, f.name) == default

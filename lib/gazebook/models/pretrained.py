@@ -36,9 +36,13 @@ class Pretrained(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if tuple(x.shape[-2:]) != self.size:
-            x = F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=x.shape[-1] > self.size[1])
-        return self.network((x.clamp(0, 1) - self.mean) / self.std)
+        return self.network((self.resized(x).clamp(0, 1) - self.mean) / self.std)
+
+    def resized(self, x: torch.Tensor) -> torch.Tensor:
+        """Pictures at the network's input size."""
+        if tuple(x.shape[-2:]) == self.size:
+            return x
+        return F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=x.shape[-1] > self.size[1])
 
 
 class Trunk(Pretrained):
@@ -54,9 +58,7 @@ class Trunk(Pretrained):
             self.channels = self.eval()(torch.zeros(1, 3, *self.size)).shape[1]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if tuple(x.shape[-2:]) != self.size:
-            x = F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=x.shape[-1] > self.size[1])
-        return as_maps(self._features(x))
+        return as_maps(self._features(self.resized(x)))
 
     def _features(self, x: torch.Tensor) -> torch.Tensor:
         for name in ("forward_features", "extract_features", "features"):  # of timm, of EfficientNet-Lite, of torchvision

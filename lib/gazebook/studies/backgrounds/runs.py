@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from gazebook.data.composite import VARIANTS
 from gazebook.errors import GazebookError
 from gazebook.models import IMAGENET
-from gazebook.runs import Run
+from gazebook.runs import Run, check_overrides
 
 LARGE = "large"  # the ninth training set: all pictures of the classes, the paper's IN-9L
 TRAINING_SETS = (*VARIANTS, LARGE)
@@ -136,10 +135,7 @@ def axes(
     if unknown := [name for name in training_sets if name not in TRAINING_SETS]:
         raise GazebookError(f"unknown training set {unknown[0]!r}; choose from {', '.join(TRAINING_SETS)}")
     changes = overrides or {}
-    if unknown := sorted((set(changes) - {f.name for f in dataclass_fields(Run)}) | (set(changes) & VARIED)):
-        raise GazebookError(
-            f"overrides cannot set {', '.join(unknown)}; give fields of Run other than {', '.join(sorted(VARIED))}"
-        )
+    check_overrides(changes, VARIED)
     own = AXES[profile]
     large = {k: v for k, v in own.large.items() if k not in changes}
     if "data" not in changes and "data_options" in own.large:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -18,17 +17,16 @@ from gazebook.errors import GazebookError
 from gazebook.explain import class_weighted_maps
 from gazebook.explain.saliency import enlarged, scaled
 from gazebook.runs import Run
+from gazebook.studies.predictions import Probabilities, probabilities
 from gazebook.train import to_float
 from gazebook.train.distraction import Distraction, filled
 
-BATCH = {"cpu": 250, "cuda": 2000}
 # keys of Run.evaluation: whether test pictures are erased at random; which shares of a picture are hidden where the model
 # looks; of how many pictures heat maps are kept; whether parts are removed; how many pictures are kept; options of the test set
 KEYS = ("erased", "hidden", "maps", "parts", "examples", "data")
 LEVELS = (0.25, 0.5, 0.75)  # of a scaled map: what is above counts as region
 # which parts are removed from complete birds, in the order of array `parts`
 REMOVED = tuple(c for n in range(len(fine_scenes.PARTS) + 1) for c in combinations(fine_scenes.PARTS, n))
-Probabilities = Callable[[torch.Tensor], torch.Tensor]
 
 
 def evaluate(
@@ -46,7 +44,7 @@ def evaluate(
     if asked.get("parts") and test.name != "fine_scenes":
         raise GazebookError(f"only fine_scenes can be drawn without parts, not {test.name}; leave out parts")
     model.eval()
-    predict = _probabilities(model, device)
+    predict = probabilities(model, device)
     p = predict(to_float(test.images))
     arrays = {"labels": test.labels.numpy().astype(np.uint8), "predicted": p.argmax(dim=1).numpy().astype(np.uint8)}
     arrays["confidence"] = p.amax(dim=1).numpy().astype(np.float16)
@@ -62,16 +60,6 @@ def evaluate(
     if asked.get("parts"):
         rows += _parts(predict, test, run.data_options, arrays)
     return rows, arrays
-
-
-def _probabilities(model: nn.Module, device: torch.device | str) -> Probabilities:
-    size = BATCH.get(torch.device(device).type, 250)
-
-    @torch.no_grad()
-    def predict(images: torch.Tensor) -> torch.Tensor:
-        return torch.cat([model(part.to(device)).float().softmax(dim=1).cpu() for part in images.split(size)])
-
-    return predict
 
 
 def _report(split: str, p: torch.Tensor, labels: torch.Tensor) -> dict:

@@ -98,7 +98,8 @@ def region_curves(ledger: Ledger, axes: Axes) -> Figure:
 
 
 def _areas(record: Record) -> np.ndarray:
-    return np.array([(tidy.heat_maps(record) > level).mean() for level in LEVELS])
+    full = tidy.heat_maps(record)
+    return np.array([(full > level).mean() for level in LEVELS])
 
 
 def _records(ledger: Ledger, axes: Axes, part: str, method: str) -> list[Record]:
@@ -112,10 +113,10 @@ def map_sheet(ledger: Ledger, axes: Axes, part: str, methods: list[str]) -> Figu
     for method in methods:
         seeds = axes.parts[part].seeds.get(method, ())
         run = of_part(axes, part, method, seeds[0]) if seeds else None
-        if run is None or run not in ledger or "examples" not in (arrays := ledger.read(run).arrays):
+        if run is None or run not in ledger or "examples" not in (record := ledger.read(run)).arrays:
             continue
-        pictures = arrays["examples"]
-        full = tidy.heat_maps(ledger.read(run), len(pictures), pictures.shape[-1])
+        pictures = record.arrays["examples"]
+        full = tidy.heat_maps(record, len(pictures), pictures.shape[-1])
         cells.append([_overlay(p, m) for p, m in zip(plots.as_pictures(pictures), full, strict=True)])
         rows.append(method)
     if pictures is None:

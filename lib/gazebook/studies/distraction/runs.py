@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from gazebook.data.superclasses import NAMES
 from gazebook.errors import GazebookError
-from gazebook.runs import Run
+from gazebook.runs import Run, check_overrides
 
 BASE, ZERO, ONE, RANDOM, MEAN = "baseline", "0-occlusion", "1-occlusion", "R-occlusion", "mean-occlusion"
 SHIFTED, BOX, LOWEST = "same shape elsewhere", "box of equal area", "lowest values"
@@ -167,10 +166,7 @@ def axes(
     own, changes = AXES[profile], overrides or {}
     if unknown := [name for name in methods if name not in METHODS]:
         raise GazebookError(f"unknown method {unknown[0]!r}; choose from {', '.join(METHODS)}")
-    if unknown := sorted((set(changes) - {f.name for f in dataclass_fields(Run)}) | (set(changes) & VARIED)):
-        raise GazebookError(
-            f"overrides cannot set {', '.join(unknown)}; give fields of Run other than {', '.join(sorted(VARIED))}"
-        )
+    check_overrides(changes, VARIED)
     if unknown := [name for name in methods if not any(name in part.seeds for part in own.parts.values())]:
         raise GazebookError(f"profile {profile} does not train {unknown[0]!r}; choose another profile or method")
     parts = {name: _changed(part, methods, seeds, changes) for name, part in own.parts.items()}

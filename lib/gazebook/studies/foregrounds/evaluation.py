@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -15,15 +15,14 @@ from gazebook.data.masks import boxes_as_masks
 from gazebook.errors import GazebookError
 from gazebook.runs import Run
 from gazebook.studies.foregrounds import attributes, saliency, truth, units
+from gazebook.studies.predictions import Probabilities, probabilities
 from gazebook.train import to_float
 
-BATCH = {"cpu": 250, "cuda": 2000}
 # keys of Run.evaluation: levels of noise (sigma in 1/255, L2 norms at 224 px), draws of it, whether boxes are tried as masks,
 # whether scenes are drawn again, whether attributes are removed, on how many pictures saliency is compared with masks, whether
 # units are measured, how many pictures of a class are kept as examples, whether there is a planted cue
 KEYS = ("sigma", "l2", "draws", "boxes", "truth", "attributes", "alignment", "units", "examples", "cue", "data")
 REGIONS = ("foreground", "background")
-Probabilities = Callable[[torch.Tensor], torch.Tensor]
 
 
 def evaluate(
@@ -61,17 +60,6 @@ def evaluate(
     if asked.get("units"):
         rows += units.rows(model, test, options, device, arrays)
     return rows, arrays
-
-
-def probabilities(model: nn.Module, device: torch.device | str) -> Probabilities:
-    """A function from images float [N, 3, H, W] in [0, 1] to the probabilities of a model, float [N, C] on the CPU."""
-    size = BATCH.get(torch.device(device).type, 250)
-
-    @torch.no_grad()
-    def predict(images: torch.Tensor) -> torch.Tensor:
-        return torch.cat([model(part.to(device)).float().softmax(dim=1).cpu() for part in images.split(size)])
-
-    return predict
 
 
 def _noise(predict: Probabilities, test: ImageSet, asked: dict, arrays: dict) -> list[dict]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from gazebook.errors import GazebookError
-from gazebook.runs import Run
+from gazebook.runs import Run, check_overrides
 
 RESNET, ROBUST_WEAK, ROBUST, VIT, DEIT = "ResNet", "robust ResNet (1)", "robust ResNet (3)", "ViT", "DeiT-like"
 SIMCLR, SIMCLR_VIT = "SimCLR ResNet", "SimCLR ViT"
@@ -143,10 +142,7 @@ def axes(
     own, changes = AXES[profile], overrides or {}
     if unknown := [name for name in models if name not in own.models]:
         raise GazebookError(f"unknown model {unknown[0]!r}; choose from {', '.join(own.models)}")
-    if unknown := sorted((set(changes) - {f.name for f in dataclass_fields(Run)}) | (set(changes) & VARIED)):
-        raise GazebookError(
-            f"overrides cannot set {', '.join(unknown)}; give fields of Run other than {', '.join(sorted(VARIED))}"
-        )
+    check_overrides(changes, VARIED)
     chosen = tuple(models) or tuple(own.models)
     return replace(
         own,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from dataclasses import fields as dataclass_fields
 from itertools import chain
 from typing import Any
 
 from gazebook.data.augment import AUGMENTATIONS
 from gazebook.errors import GazebookError
-from gazebook.runs import Run
+from gazebook.runs import Run, check_overrides
 
 # Learning rates of the released notebooks: SCrIBE's, which both heads get in a matched comparison, and the softmax model's
 LR = 0.05
@@ -131,10 +130,7 @@ def axes(
         raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(AXES)}")
     if unknown := set(augmentations) - set(AUGMENTATIONS):
         raise GazebookError(f"unknown augmentation {', '.join(sorted(unknown))}; choose from {', '.join(AUGMENTATIONS)}")
-    if unknown := set(overrides or {}) - {f.name for f in dataclass_fields(Run)} | set(overrides or {}) & VARIED:
-        raise GazebookError(
-            f"overrides cannot set {', '.join(sorted(unknown))}; give fields of Run other than {', '.join(sorted(VARIED))}"
-        )
+    check_overrides(overrides or {}, VARIED)
     own = AXES[profile]
     return replace(
         own,
