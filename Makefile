@@ -20,12 +20,12 @@ install: .venv/installed ## the locked environment in .venv
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing the locked environment (the first time about 3 GB are downloaded)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --python $(BIN)/python --requirement requirements.lock
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 lock: install ## resolve the newest versions that pyproject.toml allows into requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --extra pretrained --upgrade --quiet \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --extra pretrained --upgrade --generate-hashes --quiet \
 		--no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.lock
 
 lint: install

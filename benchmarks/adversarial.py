@@ -18,8 +18,8 @@ import torch
 import typer
 
 from gazebook import data, models
-from gazebook.data.composite import compose, tiled
-from gazebook.studies.backgrounds.adversarial import search
+from gazebook.images.composite import compose, tiled
+from gazebook.measure.adversarial_backgrounds import search
 from gazebook.train import Recipe, fit, to_float
 
 

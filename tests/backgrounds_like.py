@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from gazebook.data.composite import MIXED, VARIANTS
+from gazebook.images.composite import MIXED, VARIANTS
 from gazebook.ledger import Ledger, Record
-from gazebook.studies import backgrounds
+from gazebook.papers import backgrounds
 
 N, CLASSES = 2000, 10
 WHOLE = dict(zip(VARIANTS, (0.90, 0.42, 0.34, 0.55, 0.60, 0.80, 0.36, 0.30), strict=True))

@@ -2,15 +2,14 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gazebook import data, metrics
-from gazebook.data import composite
-from gazebook.studies.backgrounds import adversarial, truth
+from gazebook import data
+from gazebook.images import composite
+from gazebook.measure import adversarial_backgrounds as adversarial
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +93,3 @@ def test_strength_counts_the_foregrounds_of_other_classes_that_turn(scenes):
                 made = composite.compose(foregrounds.images[i], foregrounds.masks[i], backgrounds[b])
                 turned += int(predict(made[None])[0] == labels[b])
         assert found[b] == pytest.approx(turned / others)
-
-
-def test_an_oracle_of_known_reliance_has_the_gap_that_arithmetic_gives():
-    scenes = data.load("scenes", "test", images=1000)
-    gaps = [truth.oracle_gap(scenes, w) for w in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    assert gaps[0] == 0
-    assert np.allclose(gaps, np.array([0, 0.25, 0.5, 0.75, 1]) * 0.9, atol=0.05)
-    assert metrics.rank_correlation(gaps, range(5)) == 1

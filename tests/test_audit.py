@@ -11,9 +11,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from gazebook import audit, cli, data, models
+from gazebook import cli, data, models
+from gazebook import execute as execution
+from gazebook import report as audit
+from gazebook.data.image_folder import Images, load_images
 from gazebook.errors import GazebookError
-from gazebook.studies import execution
 from gazebook.train import checkpoint
 
 FOREIGN = """
@@ -76,7 +78,7 @@ def call(monkeypatch, capsys, *arguments) -> tuple[int, str, str]:
 
 
 def test_pictures_of_every_kind_are_read_and_broken_ones_named(folder):
-    found = audit.load_pictures(folder, 32)
+    found = load_images(folder, 32)
     assert found.images.shape == (10, 3, 32, 32) and found.images.dtype == torch.uint8
     assert list(found.skipped) == ["broken.png"] and "more/one.png" in found.names
     by_name = dict(zip(found.names, found.images, strict=True))
@@ -84,18 +86,18 @@ def test_pictures_of_every_kind_are_read_and_broken_ones_named(folder):
     assert (by_name["grey.jpg"] == by_name["grey.jpg"][:1]).all()
     assert by_name["more/one.png"].float().mean((1, 2)).tolist() == [255, 0, 0]
     assert by_name["deep.png"].max() > 200, "16 bits are scaled, not cut"
-    assert audit.load_pictures(folder, 32, limit=3).names == found.names[:2], "broken.png is the first of the three"
+    assert load_images(folder, 32, limit=3).names == found.names[:2], "broken.png is the first of the three"
 
 
 def test_a_picture_of_the_right_size_is_left_as_it_is(folder):
-    found = audit.load_pictures(folder, 32)
+    found = load_images(folder, 32)
     scene = data.load("scenes", "test", images=6).images[2]
     assert torch.equal(dict(zip(found.names, found.images, strict=True))["scene2.png"], scene)
 
 
 def test_the_ranking_is_by_sparsity_with_intervals():
     rows = pd.DataFrame(
-        {"model": np.repeat(["low", "high", "same"], 40), "picture": np.tile(np.arange(40), 3), "regions": 1, "classes": 2}
+        {"model": np.repeat(["low", "high", "same"], 40), "image": np.tile(np.arange(40), 3), "regions": 1, "classes": 2}
     )
     base = np.random.default_rng(0).uniform(0.2, 0.4, 40)
     rows["sparsity"] = np.concatenate([base, base + 0.3, base + 0.3 + np.tile([-0.01, 0.01], 20)])
@@ -115,8 +117,8 @@ def test_measures_of_a_picture_by_hand():
             maps[:, 1, :2] = 9.0
             return maps
 
-    pictures = audit.Pictures(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), ("a", "b"), {})
-    rows = audit.audit([audit.Audited("fixed", Fixed(), 4, None, ("x", "y", "z"))], {4: pictures}, progress=False)
+    images = Images(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), ("a", "b"), {})
+    rows = audit.audit([audit.Audited("fixed", Fixed(), 4, None, ("x", "y", "z"))], {4: images}, progress=False)
     assert rows["sparsity"].tolist() == [0.5, 0.5] and rows["regions"].tolist() == rows["classes"].tolist() == [1, 1]
     p = models.lse_pool(Fixed().cam(torch.zeros(1, 3, 4, 4))).softmax(1).double()
     assert rows["entropy"][0] == pytest.approx(float(-(p * p.log()).sum()), abs=1e-6)
@@ -151,8 +153,8 @@ def test_models_of_different_recipes_are_flagged(monkeypatch, capsys, folder, ch
 def test_models_with_the_same_name_are_told_apart(checkpoint_file):
     same = [audit.load_model(checkpoint_file(head_options={"r": r})) for r in (0.5, 5.0)]
     assert same[0].name == same[1].name
-    assert [m.name for m in audit.told_apart(same)] == [f"{same[0].name} (1)", f"{same[0].name} (2)"]
-    assert audit.told_apart(same[:1]) == same[:1]
+    assert [m.name for m in audit.unique_names(same)] == [f"{same[0].name} (1)", f"{same[0].name} (2)"]
+    assert audit.unique_names(same[:1]) == same[:1]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from PIL import Image
 from scipy import stats
 from torchvision.transforms import v2
 
-from gazebook.data.augment import AUGMENTATIONS, color, combined, crop, flip, perspective, rotate
+from gazebook.images.augment import AUGMENTATIONS, color, combined, crop, flip, perspective, rotate
 
 DRAWS = 3000
 SIZE = 32
@@ -96,7 +96,7 @@ def test_colours_change_as_in_torchvision(name):
 def test_each_colour_operation_matches_torchvision_for_given_factors():
     from torchvision.transforms.v2 import functional
 
-    from gazebook.data import augment
+    from gazebook.images import augment
 
     image = natural()[None].float() / 255
     pairs = [

@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 import torch
 
+import gazebook.execute as execution
 from gazebook import data
-from gazebook.data import composite
 from gazebook.errors import GazebookError
+from gazebook.images import composite
 from gazebook.ledger import Ledger
+from gazebook.measure import Trained, measure
+from gazebook.measure.backgrounds import correctness
+from gazebook.papers import backgrounds, grid
+from gazebook.papers.backgrounds.results import tested as rows_of
 from gazebook.runs import Run
-from gazebook.studies import backgrounds, execution, grid
-from gazebook.studies.backgrounds import evaluation, tidy
 from gazebook.train import to_float
+from tests import execute
 
 EVALUATION = {
     "draws": 2, "adversarial": 12, "strength": 6, "saliency": 20, "examples": 9, "category_examples": 2, "construction": 12,
@@ -29,7 +33,7 @@ def run():
 
 @pytest.fixture(scope="module")
 def record(run, tmp_path_factory):
-    return execution.execute(run, weights_file=tmp_path_factory.mktemp("w") / "w.safetensors")
+    return execute(run, weights_file=tmp_path_factory.mktemp("w") / "w.safetensors")
 
 
 def test_the_training_pictures_are_the_variant_of_the_chosen_share(run):
@@ -48,7 +52,7 @@ def test_the_test_pictures_may_have_options_of_their_own(run):
 
 
 def test_rows_and_predictions_are_those_of_the_model(run, record):
-    again = execution.execute(run)
+    again = execute(run)
     assert again.rows == record.rows, "the same seed gives the same record"
     assert all(np.array_equal(again.arrays[k], v) for k, v in record.arrays.items())
     rows = [row for row in record.rows if row["split"] == "test"]
@@ -71,17 +75,17 @@ def test_what_was_asked_for_is_there(run, record):
 
 
 def test_nothing_is_measured_that_was_not_asked_for(run):
-    record = execution.execute(run.replace(evaluation={}))
+    record = execute(run.replace(evaluation={}))
     assert set(record.arrays) == {"labels", "predictions"} and {r["split"] for r in record.rows} == {"test", "train"}
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
-    [({"draw": 2}, "unknown draw; choose from draws"), ({"draws": -1}, "has draws: -1; give a whole number")],
+    [({"draw": 2}, "unknown draw; choose from "), ({"draws": -1}, "has draws: -1; give a whole number")],
 )
 def test_evaluations_are_checked(run, wrong, message):
     with pytest.raises(GazebookError, match=message):
-        execution.execute(run.replace(evaluation=wrong))
+        execute(run.replace(evaluation=wrong))
 
 
 class Sees(torch.nn.Module):
@@ -101,19 +105,19 @@ def test_scenes_are_drawn_again_on_their_home_and_on_random_backgrounds(run):
     test = data.load("scenes", "test", **options)
     answers = dict(zip(test.images.long().flatten(1).sum(dim=1).tolist(), test.labels.tolist(), strict=True))
     asked = run.replace(evaluation={"rendered": True, "draws": 3}, data_options=options)
-    rows, _, _ = evaluation.evaluate(Sees(answers), asked, None, test)
+    rows = measure(Trained(Sees(answers), asked, None, test), backgrounds.rulers(asked)).rows
     truth = [row for row in rows if row["split"] == "truth"]
     assert [row["condition"] for row in truth] == ["rendered_home"] + ["rendered_random"] * 3
     assert truth[0]["accuracy"] == 1, "drawn again at home, the scene is the same to the last bit"
     assert all(row["accuracy"] < 0.4 and row["changed"] > 0.6 for row in truth[1:]), "elsewhere it is another picture"
     with pytest.raises(GazebookError, match="only scenes can be drawn again"):
         cut = data.ImageSet("cut", "test", test.images, test.labels, test.class_names, "cut", test.masks, test.boxes)
-        evaluation.evaluate(Sees(answers), asked, None, cut)
+        measure(Trained(Sees(answers), asked, None, cut), backgrounds.rulers(asked))
 
 
 def test_saliency_shares_are_those_of_the_maps(run, record, tmp_path):
     weights = tmp_path / "w.safetensors"
-    execution.execute(run, weights_file=weights)
+    execute(run, weights_file=weights)
     model = execution.initial_model(run, 10)
     from gazebook.explain import grad_cam
     from gazebook.train import checkpoint
@@ -164,8 +168,8 @@ def test_the_tidy_table_reads_a_real_record(run, record, tmp_path):
     axes = backgrounds.axes("demo", training_sets=["mixed_rand"], overrides={"epochs": 1})
     own = backgrounds.trained_on(axes, "mixed_rand", 0)
     ledger.write(type(record)(own, record.rows, record.arrays, record.history, record.provenance))
-    frame = tidy.results(ledger, axes)
-    means = evaluation.correctness(record.rows, record.arrays["predictions"], record.arrays["labels"])
-    row = tidy.tested(frame, "mixed_next").iloc[0]
-    assert row["accuracy"] == pytest.approx(means["mixed_next"].mean()) and row["model"] == "Mixed-Rand"
-    assert tidy.tested(frame, "any", split="fooled")["accuracy"].iloc[0] == (record.arrays["tries"] > 0).mean()
+    frame = backgrounds.results(ledger, axes)
+    means = correctness(record.rows, record.arrays["predictions"], record.arrays["labels"])
+    row = rows_of(frame, "mixed_next").iloc[0]
+    assert row["value"] == pytest.approx(means["mixed_next"].mean()) and row["model"] == "Mixed-Rand"
+    assert rows_of(frame, "any", measure="fooled")["value"].iloc[0] == (record.arrays["tries"] > 0).mean()

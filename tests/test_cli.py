@@ -7,12 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from gazebook import cli
 from gazebook.errors import GazebookError
 from gazebook.ledger import Ledger, Record
-from gazebook.studies import STUDIES, grid, scribe
+from gazebook.papers import PAPERS, grid, scribe
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,7 +43,7 @@ def test_help_shows_an_example(monkeypatch, capsys, command):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["grid", "dreams"], "unknown study 'dreams'; choose from scribe"),
+        (["grid", "dreams"], "unknown paper 'dreams'; choose from scribe"),
         (["grid", "scribe", "--profile", "huge"], "unknown profile 'huge'; choose from demo, cpu, paper"),
         (["grid", "scribe", "--budget", "soon"], "cannot read the budget 'soon'"),
         (["grid", "scribe", "--device", "tpu"], "unknown device 'tpu'"),
@@ -88,9 +89,16 @@ def test_data_says_what_there_is(monkeypatch, capsys):
     assert code == 0 and "scenes train: 5000 images of 32x32 px, 10 classes, from procedural scenes" in out
 
 
-def test_claims_of_an_empty_ledger_are_undecided(monkeypatch, capsys):
+def test_claims_of_an_empty_ledger_are_inconclusive(monkeypatch, capsys):
     code, out, _ = call(monkeypatch, capsys, "claims")
-    assert code == 0 and out.count("undecided") >= 13
+    assert code == 0 and out.count("inconclusive") >= 100
+
+
+def test_claims_are_written_as_a_table(monkeypatch, capsys, tmp_path):
+    code, out, _ = call(monkeypatch, capsys, "claims", "--csv", str(tmp_path / "claims.csv"))
+    table = pd.read_csv(tmp_path / "claims.csv")
+    assert code == 0 and out.strip().endswith("claims.csv") and set(table["part"]) == set(PAPERS)
+    assert {"no.", "claim", "paper", "ours", "verdict", "holm", "scale"} <= set(table) and len(table) > 150
 
 
 def test_publish_copies_the_records_of_a_profile(monkeypatch, capsys, tmp_path):
@@ -105,7 +113,7 @@ def test_publish_copies_the_records_of_a_profile(monkeypatch, capsys, tmp_path):
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
     code, out, _ = call(monkeypatch, capsys, "publish", "--profile", "demo")
-    total = sum(len(grid(name, "demo")) for name in STUDIES)
+    total = sum(len(grid(name, "demo")) for name in PAPERS)
     assert code == 0 and f"2 records copied to {project}/book/results, {total - 2} of {total} are missing there" in out
     assert "weights of 1 models copied" in out
     assert [f.name for f in (project / "book" / "results" / "weights").iterdir()] == [weights.name]

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gazebook import data
-from gazebook.data import ImageSet, composite
-from gazebook.data.masks import grabcut, masks
+from gazebook.data import ImageSet
 from gazebook.errors import GazebookError
+from gazebook.images import composite
+from gazebook.images.masks import grabcut, masks
 from tests import tiny_layout as layout
 
 SIZE = 8

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from gazebook.data import corrupt
 from gazebook.errors import BudgetSpentError, GazebookError
+from gazebook.images import corrupt
 
 PLAIN = ("brightness", "contrast", "saturate", "defocus_blur", "zoom_blur", "jpeg_compression")  # without chance
 

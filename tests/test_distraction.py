@@ -14,11 +14,11 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from gazebook import data, models
 from gazebook.errors import GazebookError
 from gazebook.explain import class_weighted_maps, grad_cam
-from gazebook.explain.saliency import enlarged, scaled
+from gazebook.explain.saliency import minmax_normalize, upsample
 from gazebook.runs import Run
-from gazebook.studies import execution
 from gazebook.train import Recipe, fit, methods, to_float
 from gazebook.train.distraction import FILLS, PLACES, Distraction, filled
+from tests import execute
 
 
 def net(trunk="resnet8", seed=0, head="softmax", **options):
@@ -62,7 +62,7 @@ def bright(row, column, side=16):
 
 
 def test_what_is_hidden_is_what_a_hand_computation_hides():
-    """One bright cell in the middle of a 4 x 4 map: bilinear weights of the enlarged map are products of (1 - distance) along
+    """One bright cell in the middle of a 4 x 4 map: bilinear weights of the upsample map are products of (1 - distance) along
     the axes, at pixel centres (-1.5, -.5, .5, 1.5) / 4 of the cell; above .85 of the maximum .875^2 are the four with both
     distances 1/8.
     """
@@ -102,7 +102,7 @@ def test_controls_hide_as_many_pixels_of_each_picture(trained, batch, place, th)
 
 def test_controls_hide_where_they_say(trained, batch):
     x, y = batch
-    raw = enlarged(class_weighted_maps(trained, x, y), x.shape[-2:])
+    raw = upsample(class_weighted_maps(trained, x, y), x.shape[-2:])
     lowest = Distraction(p=1, th=0.5, place="lowest").hidden(trained, x, y, generator())
     for values, mask in zip(raw, lowest, strict=True):
         assert not mask.any() or values[mask].max() <= values[~mask].min()
@@ -225,7 +225,7 @@ def test_features_are_hidden_once_where_the_map_at_that_depth_is_highest(trained
     method = Distraction(p=1, at="trunk.blocks.1")
     hidden = method.hidden(trained, x, y, generator())
     raw = class_weighted_maps(trained, x, y, trained.trunk.blocks[1])
-    assert torch.equal(hidden, scaled(F.relu(raw)) > 0.85) and hidden.shape == (24, 8, 8)
+    assert torch.equal(hidden, minmax_normalize(F.relu(raw)) > 0.85) and hidden.shape == (24, 8, 8)
     seen = []
     trained.eval()
     made, _ = method(trained, x, y, generator())
@@ -244,7 +244,7 @@ def test_features_are_hidden_once_where_the_map_at_that_depth_is_highest(trained
 def test_the_shortcut_is_the_gradient(batch, trunk, options):
     x, y = batch
     model = net(trunk, **options)
-    fast = class_weighted_maps(model, x[:6], y[:6])
+    fast = class_weighted_maps(model, x[:6], y[:6], model.trunk)
     model.trunk.register_module("same", torch.nn.Identity())
     plain = model.trunk.forward
     model.trunk.forward = lambda v: model.trunk.same(plain(v))
@@ -259,9 +259,9 @@ def test_grad_cam_of_a_residual_net_is_that_of_pytorch_grad_cam(batch, head):
     with GradCAM(model=model, target_layers=[model.trunk]) as cam:
         theirs = cam(input_tensor=x, targets=[ClassifierOutputTarget(int(c)) for c in y])
     ours = grad_cam(model, x, y).numpy()
-    # theirs scales before enlarging, and enlarges with other corners: compare what is enlarged
+    # theirs scales before enlarging, and enlarges with other corners: compare what is upsample
     raw = F.relu(class_weighted_maps(model, x, y))
-    small = scaled(raw).numpy()
+    small = minmax_normalize(raw).numpy()
     inner = theirs.reshape(len(x), 8, 4, 8, 4)[:, :, 1:3, :, 1:3].mean(axis=(2, 4))
     assert np.corrcoef(inner.ravel(), small.ravel())[0, 1] > 0.98
     assert np.corrcoef(theirs.ravel(), ours.ravel())[0, 1] > 0.99
@@ -312,7 +312,7 @@ def test_a_run_is_trained_with_it_and_says_so():
               data_options={"images": 90}, method="distraction", method_options={"p": 0.5})  # fmt: skip
     other = run.replace(method="plain", method_options={})
     assert run.key != other.key and run.training.key != other.training.key
-    losses = [execution.execute(r).history[0]["loss"] for r in (run, other, run.replace(method_options={"p": 0}))]
+    losses = [execute(r).history[0]["loss"] for r in (run, other, run.replace(method_options={"p": 0}))]
     assert losses[1] == losses[2] != losses[0]
 
 

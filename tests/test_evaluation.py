@@ -6,14 +6,18 @@ import torch
 from torch import nn
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+import gazebook.execute as execution
 from gazebook import data, metrics, models
-from gazebook.data import corrupt
 from gazebook.errors import GazebookError
 from gazebook.explain import attention_map, resize_maps
+from gazebook.images import corrupt
 from gazebook.ledger import Ledger
-from gazebook.studies import execution
-from gazebook.studies.scribe import axes, evaluation, single, tidy
+from gazebook.measure import attention
+from gazebook.measure.attention import see
+from gazebook.papers.scribe import axes, results, single
+from gazebook.papers.scribe.results import tested as rows_of
 from gazebook.train import checkpoint
+from tests import execute
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +26,7 @@ def cache(tmp_path, monkeypatch):
 
 
 class Fixed(nn.Module):
-    """A model whose class maps are given: picture i, which has the value i everywhere, gets maps[i]."""
+    """A model whose class maps are given: image i, which has the value i everywhere, gets maps[i]."""
 
     def __init__(self, maps):
         super().__init__()
@@ -37,12 +41,12 @@ def numbered(count, size):
 
 
 def test_a_4x4_case_by_hand():
-    """Two pictures, three classes, maps as large as the picture, so nothing is interpolated."""
+    """Two images, three classes, maps as large as the picture, so nothing is interpolated."""
     maps = torch.full((2, 3, 4, 4), -9.0)
     maps[0, 1, :2] = 9.0  # class 1 on the upper half
     maps[0, 2, 3, 0] = 9.0  # class 2 in a corner
     maps[1, 0, 0, 0] = 0.0  # A = 0.5001: the odds of one class alone are 1, the others add a little
-    found = evaluation.measure(Fixed(maps), numbered(2, 4), torch.tensor([1, 2]), "cpu", regions=True)
+    found = see(Fixed(maps), numbered(2, 4), torch.tensor([1, 2]), "cpu", regions=True)
     assert found.row["sparsity"] == pytest.approx((7 / 16 + 15 / 16) / 2)
     assert found.row["classes"] == 1.5 and found.row["regions"] == 1.5
     assert found.row["accuracy"] == 0.5 and found.row["images"] == 2
@@ -55,15 +59,15 @@ def test_rows_agree_with_the_plain_metrics_and_with_torchmetrics():
     maps = 3 * torch.randn(40, 5, 4, 4, generator=generator)
     labels = torch.randint(0, 5, (40,), generator=generator)
     model = Fixed(maps)
-    found = evaluation.measure(model, numbered(40, 16), labels, "cpu", regions=True)
+    found = see(model, numbered(40, 16), labels, "cpu", regions=True)
     a = attention_map(maps, 16).numpy()
     winners = resize_maps(maps, 16).argmax(1).numpy()
     p = model.head.pool(maps).softmax(1)
     expected = {
-        "sparsity": metrics.sparsity(a),
-        "sparsity_70": metrics.sparsity_per_image(a, 0.7).mean(),
-        "soft_share": metrics.soft_share(a).mean(),
-        "classes": metrics.classes_per_image(a, winners, 5).mean(),
+        "sparsity": (a <= 0.5).mean(),
+        "sparsity_70": (a <= 0.7).mean(),
+        "soft_share": ((a > 0.1) & (a < 0.9)).mean(),
+        "classes": np.mean([len(np.unique(w[m > 0.5])) for w, m in zip(winners, a, strict=True)]),
         "regions": metrics.regions_per_image(a).mean(),
         "accuracy": metrics.accuracy(p, labels),
         "ece_15": float(multiclass_calibration_error(p, labels, 5, n_bins=15)),
@@ -74,13 +78,13 @@ def test_rows_agree_with_the_plain_metrics_and_with_torchmetrics():
     assert found.class_counts[1].tolist() == [int(((winners == c) & (a > 0.5)).sum()) for c in range(5)]
 
 
-def test_the_distance_to_the_clean_map_is_that_of_the_same_pictures():
+def test_the_distance_to_the_clean_map_is_that_of_the_same_images():
     maps = torch.randn(6, 3, 4, 4, generator=torch.Generator().manual_seed(1))
     model, images, labels = Fixed(maps), numbered(6, 8), torch.zeros(6, dtype=torch.int64)
-    clean = evaluation.measure(model, images, labels, "cpu")
-    again = evaluation.measure(model, images, labels, "cpu", clean=clean.attention)
+    clean = see(model, images, labels, "cpu")
+    again = see(model, images, labels, "cpu", clean=clean.attention)
     assert again.row["mse_clean"] == 0
-    turned = evaluation.measure(model, images.flip(0), labels, "cpu", clean=clean.attention)
+    turned = see(model, images.flip(0), labels, "cpu", clean=clean.attention)
     assert turned.row["mse_clean"] == pytest.approx(
         metrics.attention_mse(clean.attention.flip(0).numpy(), clean.attention.numpy()), abs=1e-6
     )
@@ -90,9 +94,9 @@ def test_batches_do_not_matter(monkeypatch, tiny):
     images = data.load("scenes", "test", images=30)
     model = execution.initial_model(tiny, 10).eval()
     with torch.no_grad():
-        whole = evaluation.measure(model, images.images, images.labels, "cpu")
-        monkeypatch.setitem(evaluation.BATCH, "cpu", 7)
-        parts = evaluation.measure(model, images.images, images.labels, "cpu")
+        whole = see(model, images.images, images.labels, "cpu")
+        monkeypatch.setitem(attention.BATCH, "cpu", 7)
+        parts = see(model, images.images, images.labels, "cpu")
     assert parts.row == pytest.approx(whole.row, abs=2e-6) and np.array_equal(parts.class_counts, whole.class_counts)
 
 
@@ -103,7 +107,7 @@ def corrupted_run(tiny):
 
 @pytest.fixture
 def record(corrupted_run):
-    return execution.execute(corrupted_run)
+    return execute(corrupted_run)
 
 
 def test_a_record_has_a_row_for_every_condition(record):
@@ -123,14 +127,14 @@ def test_a_record_has_the_arrays_that_figures_need(record):
     shapes = {name: array.shape for name, array in record.arrays.items()}
     assert shapes["class_counts"] == (len(record.rows), 3, 10)
     assert shapes["corrupted_examples"] == (12, 2, 3, 32, 32) and shapes["corrupted_winners"] == (12, 2, 32, 32)
-    assert shapes["compared"] == (60, 16, 16) and record.arrays["compared"].max() <= evaluation.LEVELS
+    assert shapes["compared"] == (60, 16, 16) and record.arrays["compared"].max() <= attention.LEVELS
     for row, (predicted, pixels, present) in zip(record.rows, record.arrays["class_counts"], strict=True):
         assert predicted.sum() == row["images"] and pixels.sum() <= row["images"] * 32 * 32 and (present <= row["images"]).all()
 
 
 def test_attention_kept_for_comparison_stands_for_the_whole(record):
     full = record.arrays["attention"] / 255
-    kept = record.arrays["compared"][: len(full)] / evaluation.LEVELS
+    kept = record.arrays["compared"][: len(full)] / attention.LEVELS
     assert np.abs(kept - full[:, ::2, ::2]).max() < 1 / 50
     shuffled = np.roll(full, 1, axis=0)
     exact = metrics.attention_mse(full, shuffled)
@@ -139,20 +143,20 @@ def test_attention_kept_for_comparison_stands_for_the_whole(record):
 
 def test_an_evaluation_of_something_unknown_is_refused(tiny):
     with pytest.raises(GazebookError, match="evaluation has unknown blurred"):
-        execution.execute(tiny.replace(evaluation={"blurred": 3}))
+        execute(tiny.replace(evaluation={"blurred": 3}))
     for wrong in ({"direct": "all"}, {"direct": 0}, {"direct": 4, "examples": "2"}):
         with pytest.raises(GazebookError, match="give a number of images"):
-            execution.execute(tiny.replace(evaluation=wrong))
+            execute(tiny.replace(evaluation=wrong))
     with pytest.raises(GazebookError, match="60 images, 500 were asked for"):
-        execution.execute(tiny.replace(data_options={"images": 60}, train_images=60, evaluation={"direct": 500}))
+        execute(tiny.replace(data_options={"images": 60}, train_images=60, evaluation={"direct": 500}))
 
 
 def test_another_evaluation_trains_nothing_and_keeps_the_clean_rows(tmp_path, tiny, corrupted_run, record):
     file = tmp_path / "weights.safetensors"
-    plain = execution.execute(tiny, weights_file=file)
+    plain = execute(tiny, weights_file=file)
     written = file.stat().st_mtime_ns
     epochs = []
-    again = execution.execute(corrupted_run, weights_file=file, report=epochs.append)
+    again = execute(corrupted_run, weights_file=file, report=epochs.append)
     assert epochs == [] and file.stat().st_mtime_ns == written
     assert again.rows[:2] == plain.rows == record.rows[:2] and again.history == plain.history
     assert "run" in checkpoint.read_metadata(file)
@@ -166,10 +170,10 @@ def test_the_table_has_class_shares_and_distances(tmp_path, tiny, corrupted_run)
     own = axes("demo", augmentations=["none", "crop"], fractions=[1.0], evaluation={"direct": 4}, overrides=fields)
     ledger = Ledger(tmp_path)
     for name in ("none", "crop"):
-        ledger.write(execution.execute(single(own, name, 0)))
-    frame = tidy.results(ledger, own, "size")
-    clean = tidy.tested(frame).set_index("augmentation")
-    assert clean.loc["crop", "mse"] == 0 and clean.loc["none", "mse"] > 0
-    shares = frame[[c for c in frame if c.startswith("predicted:")]]
-    assert shares.shape == (len(frame), 10) and np.allclose(shares.sum(axis=1), 1)
-    assert set(frame["pipeline"]) == {"none", "direct"} and frame["severity"].max() == 5
+        ledger.write(execute(single(own, name, 0)))
+    frame = results(ledger, own, "size")
+    mse = rows_of(frame, "mse").set_index("augmentation")["value"]
+    assert sorted(mse)[0] == 0 < sorted(mse)[1], "one of the two is the reference"
+    shares = frame[frame["measure"].str.startswith("predicted:")].groupby(["key", "split", "pipeline", "condition", "level"])
+    assert np.allclose(shares["value"].sum(), 1) and (shares.size() == 10).all()
+    assert set(frame["pipeline"]) == {"none", "direct"} and frame["level"].max() == 5

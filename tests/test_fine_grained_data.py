@@ -3,6 +3,7 @@
 import io
 import tarfile
 import threading
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,9 +16,10 @@ from PIL import Image
 
 from gazebook import data
 from gazebook.data import egofoodplaces, fgvc_aircraft, fine_scenes, photo_streams
-from gazebook.data.erasing import AREA, ASPECT, erased
+from gazebook.data.scenes.render import render
 from gazebook.data.unbalanced import long_tail, oversampled
 from gazebook.errors import GazebookError
+from gazebook.images.erase import AREA, ASPECT, erased
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +37,12 @@ def test_any_two_parts_tell_the_kind_and_no_single_part_does():
 
 
 def test_kinds_differ_in_their_parts_alone():
-    specs = fine_scenes.describe(np.arange(60), "train", frequency=1.0)
-    bare = fine_scenes.without(specs, *fine_scenes.PARTS)
-    other = fine_scenes.without(specs, *fine_scenes.PARTS)
-    other.labels[:] = (other.labels + 1) % 9
-    assert np.array_equal(fine_scenes.drawn(bare).images, fine_scenes.drawn(other).images)
-    complete = fine_scenes.drawn(specs)
-    changed = (complete.images != fine_scenes.drawn(bare).images).any(axis=1).mean(axis=(1, 2))
+    drawing = fine_scenes.described(np.arange(60), "train", frequency=1.0)
+    bare = drawing.specs(without=fine_scenes.forms(*fine_scenes.PARTS))
+    other = replace(bare, labels=(bare.labels + 1) % 9)
+    without_parts = render(bare, world=drawing.world).images
+    assert np.array_equal(without_parts, render(other, world=drawing.world).images)
+    changed = (drawing().images != without_parts).any(axis=1).mean(axis=(1, 2))
     assert (changed > 0.03).all() and (changed < 0.25).all()
 
 
@@ -54,7 +55,7 @@ def test_a_bird_shows_the_parts_of_its_kind_and_mostly_all(birds):
     assert there.any(dim=2).float().mean() == pytest.approx(0.9, abs=0.03)
     assert there.sum(dim=2)[there.any(dim=2)].float().min() >= 3  # pixels
     with pytest.raises(GazebookError, match="unknown part 'wing'"):
-        fine_scenes.without(fine_scenes.describe(np.arange(3), "test"), "wing")
+        fine_scenes.forms("wing")
 
 
 def test_fewer_birds_are_the_first_of_more(birds):

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from gazebook import metrics
-from gazebook.data import noise
 from gazebook.errors import GazebookError
-from gazebook.studies.foregrounds import oracle
+from gazebook.images import noise
 
 rfs = metrics.relative_foreground_sensitivity
 SHARE = st.floats(0, 1)
@@ -47,26 +46,6 @@ def test_rfs_takes_arrays_and_refuses_percent():
     assert rfs([0.5, 0.9], [0.7, 1.0]).tolist() == pytest.approx([0.25, 1.0])
     with pytest.raises(ValueError, match="shares, not percent"):
         rfs(50, 70)
-
-
-def test_the_interval_covers_the_value_and_narrows_with_more_pictures():
-    random = np.random.default_rng(0)
-    widths = []
-    for n in (200, 3200):
-        labels = np.arange(n) % 4
-        fg, bg = random.random(n) < 0.6, random.random(n) < 0.8
-        low, high = metrics.foreground_sensitivity_interval(fg, bg, labels)
-        assert low < rfs(metrics.macro_accuracy(fg, labels), metrics.macro_accuracy(bg, labels)) < high
-        widths.append(high - low)
-    assert widths[1] == pytest.approx(widths[0] / 4, rel=0.4)
-
-
-def test_resamples_weigh_classes_alike_and_average_to_the_macro_accuracy():
-    labels = np.array([0] * 90 + [1] * 10)
-    right = np.array([1] * 90 + [0] * 10)
-    weights = metrics.class_resamples(labels, 50)
-    assert np.allclose(weights.sum(axis=1), 1) and np.allclose(weights @ right, 0.5)
-    assert metrics.macro_accuracy(right, labels) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -189,14 +168,3 @@ def test_a_flat_map_a_black_map_and_useless_masks():
 def test_the_gaussian_looks_at_the_middle():
     g = metrics.centred_gaussian(8)
     assert np.allclose(g, g[::-1]) and np.allclose(g, g.T) and g[3, 3] == g.max()
-
-
-def test_the_oracle_of_equal_trust_is_neutral_at_half_the_area_alone():
-    for kind, level in (("sigma", 40.0), ("l2", 1500.0)):
-        assert rfs(*oracle.accuracies(0.5, 0.5, level, kind)) == pytest.approx(0)
-        assert rfs(*oracle.accuracies(0.5, 0.1, level, kind)) > 0.5
-    third = 0.2**0.5 / (0.2**0.5 + 0.8**0.5)
-    assert rfs(*oracle.accuracies(third, 0.2, 40.0, "sigma")) == pytest.approx(0)  # what the exercise says
-    assert rfs(*oracle.accuracies(0.2, 0.2, 1500.0, "l2")) == pytest.approx(0)
-    with pytest.raises(GazebookError, match="area in"):
-        oracle.accuracies(0.5, 1.0, 1.0, "sigma")

@@ -16,11 +16,14 @@ from PIL import Image
 from torch import nn
 
 from gazebook import data, models
-from gazebook.data import composite, imagenet9, superclasses
+from gazebook import execute as execution
+from gazebook.data import imagenet9, superclasses
 from gazebook.errors import GazebookError
+from gazebook.images import composite
+from gazebook.measure.backgrounds import Predictor
 from gazebook.models import pretrained
-from gazebook.studies import backgrounds, execution
-from gazebook.studies.backgrounds.evaluation import Predictor
+from gazebook.papers import backgrounds
+from tests import execute
 
 FOLDERS = [s.folder for s in superclasses.SUPERCLASSES]
 SIZE, EACH = 24, 2
@@ -173,7 +176,7 @@ def test_whether_it_is_there_is_told_without_a_download(released, tmp_path, monk
 
 def test_a_wrong_checksum_leaves_nothing_behind(server, tmp_path, monkeypatch):
     monkeypatch.setattr(imagenet9, "SHA256", "0" * 64)
-    with pytest.raises(GazebookError, match="arrived damaged or changed"):
+    with pytest.raises(GazebookError, match=r"download of imagenet9 failed.*hash"):
         data.load("imagenet9", "test")
     assert list((tmp_path / "store").iterdir()) == []
 
@@ -220,7 +223,7 @@ class ByGrey(nn.Module):
 def test_a_run_on_the_released_archive_end_to_end(released, monkeypatch):
     monkeypatch.setattr(pretrained, "_lite", lambda name: pretrained.Pretrained(ByGrey(), (16, 16), (0.0,) * 3, (1.0,) * 3))
     (run,) = backgrounds.released(["efficientnet-lite0"])
-    record = execution.execute(run)
+    record = execute(run)
     accuracy = {row["condition"]: row["accuracy"] for row in record.rows}
     assert tuple(accuracy) == composite.VARIANTS
     assert accuracy["original"] == pytest.approx(8 / 9), "fish is taken for a cat, and a cat is wrong"

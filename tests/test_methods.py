@@ -11,11 +11,11 @@ from gazebook import data, models
 from gazebook.errors import GazebookError
 from gazebook.explain import grad_cam
 from gazebook.runs import Run
-from gazebook.studies import execution
 from gazebook.train import Recipe, fit, linear_probe, methods, to_float
 from gazebook.train.adversarial import Adversarial
 from gazebook.train.contrastive import Contrastive
 from gazebook.train.mixing import Mixing
+from tests import execute
 
 
 def net(trunk="resnet8", seed=0, **options):
@@ -194,7 +194,7 @@ def test_runs_of_every_method_are_reproducible(tmp_path):
         {"method": "mixing"},
         {"method": "contrastive", "probe": True, "augmentation": "resized_crop+grey"},
     ):
-        one, two = (execution.execute(base.replace(**changes)) for _ in range(2))
+        one, two = (execute(base.replace(**changes)) for _ in range(2))
         assert one.rows == two.rows and one.history[0]["loss"] == two.history[0]["loss"]
 
 
@@ -208,7 +208,9 @@ def test_a_transformers_patches_are_a_map():
 def test_grad_cam_reads_tokens_as_it_reads_the_map_that_they_make():
     model = net("vit", dim=16, depth=2, heads=2).eval()
     x, classes = torch.rand(3, 3, 32, 32), torch.tensor([1, 4, 7])
-    assert torch.allclose(grad_cam(model, x, classes), grad_cam(model, x, classes, layer=model.trunk.blocks.norm), atol=1e-5)
+    assert torch.allclose(
+        grad_cam(model, x, classes, layer=model.trunk), grad_cam(model, x, classes, layer=model.trunk.blocks.norm), atol=1e-5
+    )
     with pytest.raises(GazebookError, match="give one of maps or of tokens"):
         grad_cam(_Flat(), x, classes)
 
@@ -241,14 +243,14 @@ def test_a_pretrained_trunk_with_a_probe_sees_what_its_model_sees(tmp_path):
         study="foregrounds", trunk="pretrained/efficientnet-lite0", head="softmax", probe=True, epochs=None, updates=0,
         data_options={"images": 60}, test_images=10, evaluation={"alignment": 5},
     )  # fmt: skip
-    record = execution.execute(run)
+    record = execute(run)
     assert record.history == [] and {r["split"] for r in record.rows} == {"clean", "alignment"}
     with pytest.raises(GazebookError, match="0 updates are for pretrained"):
         run.replace(probe=False)
 
 
 def test_views_keep_size_and_kind(scenes):
-    from gazebook.data import augment
+    from gazebook.images import augment
 
     images = scenes.images[:40]
     for name in augment.VIEWS:

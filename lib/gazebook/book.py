@@ -27,7 +27,7 @@ import gazebook
 from gazebook.errors import GazebookError
 from gazebook.ledger import Ledger, project_folder
 from gazebook.machine import usable_cores
-from gazebook.studies import STUDIES, grid
+from gazebook.papers import PAPERS, grid
 
 PUBLISHED = "published"  # stands for the best profile that has published results
 COARSE = 14  # runs of a grid that make a first complete table
@@ -132,7 +132,7 @@ def fingerprint(notebook: Path, values: dict[str, Any]) -> str:
     for file in sorted([*package.rglob("*.py"), *package.rglob("*.csv")]):
         digest.update(file.read_bytes())
     ledger = Ledger.default()
-    runs = [run for name in STUDIES for run in grid(name, values.get("profile", "demo"))]
+    runs = [run for name in PAPERS for run in grid(name, values.get("profile", "demo"))]
     for record in filter(None, map(ledger.file, runs)):
         digest.update(f"{record.name} {record.stat().st_size} ".encode())
     return digest.hexdigest()
@@ -172,10 +172,10 @@ def execute_chapters(folder: Path, given: dict[str, Any], force: bool = False) -
             pool.shutdown(cancel_futures=True)  # after an error: those that run end, the others do not begin
 
 
-def published_profile(study: str) -> str:
-    """The profile that the published edition shows of a study: paper, where the ends of its first axis are published."""
+def published_profile(paper: str) -> str:
+    """The profile that the published edition shows of a paper: paper, where the ends of its first axis are published."""
     ledger = Ledger.default()
-    coarse = grid(study, "paper")[:COARSE]
+    coarse = grid(paper, "paper")[:COARSE]
     return "cpu" if ledger.missing(coarse) else "paper"
 
 

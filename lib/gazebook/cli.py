@@ -40,13 +40,13 @@ def book(
 ) -> None:
     """Train what is missing, execute the notebooks, render the book, print the path of its first page."""
     from gazebook import book as pages
-    from gazebook.studies import STUDIES
+    from gazebook.papers import PAPERS
 
     started = time.monotonic()
     folder = pages.project()
     train = train and profile != pages.PUBLISHED
     if train:
-        for name in STUDIES:
+        for name in PAPERS:
             _train(name, profile, workers, device, None)
     with _stoppable():
         known = profile if profile == pages.PUBLISHED else _known(profile)
@@ -82,16 +82,16 @@ def run(
 
 @app.command(epilog="Examples: gazebook grid scribe · gazebook grid scribe --profile cpu --budget 2h")
 def grid(
-    study: Annotated[str, typer.Argument(help="A study, such as scribe.")],
+    paper: Annotated[str, typer.Argument(help="A paper: scribe, backgrounds, foregrounds or distraction.")],
     profile: Profile = "demo",
     budget: Budget = None,
     workers: Workers = None,
     device: Device = "auto",
 ) -> None:
-    """Train and record the missing runs of a study; survives being killed, and goes on where it was."""
-    from gazebook.workers import parse_budget
+    """Train and record the missing runs of a paper; survives being killed, and goes on where it was."""
+    from gazebook.engine import parse_budget
 
-    outcome = _train(study, profile, workers, device, parse_budget(budget) if budget else None)
+    outcome = _train(paper, profile, workers, device, parse_budget(budget) if budget else None)
     text = f"{outcome.done} runs recorded, {outcome.missing} missing"
     typer.echo(text + ("; the budget is spent: the same call goes on from here" if outcome.budget_spent else ""))
 
@@ -99,12 +99,12 @@ def grid(
 @app.command(epilog="Example: gazebook status --profile cpu")
 def status(profile: Profile = "demo") -> None:
     """What is done, what is missing, and how long it will take."""
-    from gazebook.studies import STUDIES
-    from gazebook.studies import grid as runs_of
-    from gazebook.workers import cost, default_workers
+    from gazebook.engine import cost, default_workers
+    from gazebook.papers import PAPERS
+    from gazebook.papers import grid as runs_of
 
     ledger = Ledger.default()
-    for name in STUDIES:
+    for name in PAPERS:
         runs = runs_of(name, _known(profile))
         missing = ledger.missing(runs)
         line = f"{name} {profile}: {len(runs) - len(missing)} of {len(runs)} runs done"
@@ -137,19 +137,24 @@ def data(
         typer.echo(f"  sha256 {found.fingerprint}")
 
 
-@app.command(epilog="Example: gazebook claims --profile cpu")
-def claims(profile: Profile = "demo") -> None:
-    """The claims of every paper with our evidence and verdict, from the runs in the ledger."""
-    from gazebook.studies import STUDIES
-    from gazebook.studies.verdicts import scorecard
+@app.command(epilog="Examples: gazebook claims --profile cpu · gazebook claims --profile cpu --csv claims.csv")
+def claims(
+    profile: Profile = "demo",
+    csv: Annotated[Path | None, typer.Option(help="Write one row per paper, scale and claim.")] = None,
+) -> None:
+    """The claims of every paper with our evidence and verdict at each scale, from the runs in the ledger."""
+    from gazebook.papers import PAPERS, scorecards
 
-    for study in STUDIES.values():
-        results = study.results(Ledger.default(), _known(profile))
-        typer.echo(f"{study.TITLE}, profile {profile}")
-        for _, row in scorecard(study.CLAIMS, results).iterrows():
-            typer.echo(
-                f"{row['no.']:>3}  {row['verdict']:<14} {row['claim']}\n     paper: {row['paper']}\n     ours: {row['ours']}"
-            )
+    table = scorecards(Ledger.default(), _known(profile))
+    for (name, scale), card in table.groupby(["part", "scale"], sort=False):
+        counts = ", ".join(f"{n} {verdict}" for verdict, n in card["verdict"].value_counts().items())
+        typer.echo(f"{PAPERS[name].TITLE}{f', {scale:,} images' if scale else ''}: {counts}")
+        for row in card.itertuples(index=False):
+            typer.echo(f"{row[2]:>4}  {row.verdict:<17} {row.claim}\n      paper: {row.paper}\n      ours: {row.ours}")
+    if csv:
+        with _writable():
+            table.to_csv(csv, index=False)
+        typer.echo(f"{csv}")
 
 
 @app.command(
@@ -157,35 +162,35 @@ def claims(profile: Profile = "demo") -> None:
     "gazebook audit photos/ mypackage.nets:make_net --size 224"
 )
 def audit(
-    images: Annotated[Path, typer.Argument(help="A folder of pictures; no labels are needed.")],
+    images: Annotated[Path, typer.Argument(help="A folder of images; no labels are needed.")],
     models: Annotated[
         list[str] | None,
         typer.Argument(help="SCrIBE checkpoints (.safetensors), or PACKAGE.MODULE:NAME of a torch module with .cam; "
                        "default: those that come with the project."),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Input size in pixels; default: 32.", min=8)] = None,
-    limit: Annotated[int | None, typer.Option(help="Use at most so many pictures.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option(help="Use at most so many images.", min=1)] = None,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained report.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write the figure (PNG, SVG or PDF).")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write every picture's measures.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write every image's measures.")] = None,
     device: Device = "auto",
 ) -> None:  # fmt: skip
-    """Rank models by overfitting, without labels: sparsity, regions, classes and entropy on your own pictures."""
-    from gazebook import audit as auditing
-    from gazebook.audit.report import text_table
-    from gazebook.workers import choose_device
+    """Rank models by overfitting, without labels: sparsity, regions, classes and entropy on your own images."""
+    from gazebook import report
+    from gazebook.data.image_folder import load_images
+    from gazebook.engine import choose_device
 
-    specs = models or auditing.published_models()
+    specs = models or report.published_models()
     if not specs:
         raise GazebookError("no model is given and none comes with this installation; give SCrIBE checkpoints")
-    loaded = auditing.told_apart([auditing.load_model(spec, size) for spec in specs])
-    pictures = {s: auditing.load_pictures(images, s, limit) for s in dict.fromkeys(m.size for m in loaded)}
-    first = next(iter(pictures.values()))
+    loaded = report.unique_names([report.load_model(spec, size) for spec in specs])
+    shown = {s: load_images(images, s, limit) for s in dict.fromkeys(m.size for m in loaded)}
+    first = next(iter(shown.values()))
     with _stoppable("nothing was written"):
-        rows = auditing.audit(loaded, pictures, choose_device(device))
-    summed = auditing.summary(rows)
-    said = auditing.notes(loaded, first)
-    typer.echo(text_table(summed).to_string(index=False))
+        rows = report.audit(loaded, shown, choose_device(device))
+    summed = report.summary(rows)
+    said = report.notes(loaded, first)
+    typer.echo(report.text_table(summed).to_string(index=False))
     for note in said:
         typer.echo(f"note: {note}")
     with _writable():
@@ -193,27 +198,27 @@ def audit(
             rows.to_csv(csv, index=False)
             typer.echo(f"{csv}")
         if plot:
-            auditing.figure(summed).savefig(plot, dpi=130, bbox_inches="tight")
+            report.figure(summed).savefig(plot, dpi=130, bbox_inches="tight")
             typer.echo(f"{plot}")
     if html:
         figures = {
-            "Means and intervals of each model": auditing.figure(summed),
-            "The first pictures and each model's segmentation mask": auditing.mask_figure(loaded, pictures, summed),
+            "Means and intervals of each model": report.figure(summed),
+            "The first images and each model's segmentation mask": report.mask_figure(loaded, shown, summed),
         }
-        typer.echo(f"{auditing.write_html(html, summed, said, figures, images.name, len(first.names))}")
+        typer.echo(f"{report.write_html(html, summed, said, figures, images.name, len(first.names))}")
 
 
 @app.command(epilog="Example: gazebook publish --profile cpu")
 def publish(profile: Profile) -> None:
     """Copy the records of a profile, and the weights of a few models, from the working ledger to book/results/."""
     from gazebook.book import project
-    from gazebook.studies import STUDIES
-    from gazebook.studies import grid as runs_of
+    from gazebook.papers import PAPERS
+    from gazebook.papers import grid as runs_of
 
     published = Ledger(project() / "book" / "results")
-    runs = [run for name in STUDIES for run in runs_of(name, _known(profile))]
+    runs = [run for name in PAPERS for run in runs_of(name, _known(profile))]
     copied = published.merge(Ledger.default(), runs)
-    kept = [run for study in STUDIES.values() for run in study.checkpoints(study.AXES[profile])]
+    kept = [run for paper in PAPERS.values() for run in paper.checkpoints(paper.AXES[profile])]
     weights = published.merge_weights(Ledger.default(), kept)
     typer.echo(
         f"{copied} records copied to {published.folder}, {len(published.missing(runs))} of {len(runs)} are missing there; "
@@ -221,12 +226,12 @@ def publish(profile: Profile) -> None:
     )
 
 
-def _train(study: str, profile: str, workers: int | None, device: str, budget: float | None):
-    from gazebook.studies import grid as runs_of
-    from gazebook.workers import complete
+def _train(paper: str, profile: str, workers: int | None, device: str, budget: float | None):
+    from gazebook.papers import complete
+    from gazebook.papers import grid as runs_of
 
     with _stoppable():
-        return complete(runs_of(study, profile), Ledger.default(), workers=workers, device=device, budget=budget)
+        return complete(runs_of(paper, profile), Ledger.default(), workers=workers, device=device, budget=budget)
 
 
 @contextmanager

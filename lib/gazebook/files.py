@@ -14,7 +14,7 @@ from gazebook.errors import GazebookError
 
 
 @contextmanager
-def replacing(target: Path, remedy: str = "free some disk space and run again") -> Iterator[Path]:
+def atomic_write(target: Path, remedy: str = "free some disk space and run again") -> Iterator[Path]:
     """A temporary path beside `target` that takes its place on success and vanishes on any error.
 
     Its content is on the disk before it is renamed. Raises GazebookError with the remedy when it cannot be written.

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from gazebook.errors import GazebookError
-from gazebook.files import replacing
+from gazebook.files import atomic_write
 from gazebook.runs import Run
 
 SUFFIX = ".run.zip"
@@ -82,7 +82,7 @@ class Ledger:
     def write(self, record: Record) -> Path:
         """Store a record atomically and return its file. Raises GazebookError when the disk is full or read-only."""
         target = self.folder / f"{record.run.key}{SUFFIX}"
-        with replacing(target, "free disk space or set GAZEBOOK_RESULTS to another folder") as partial:
+        with atomic_write(target, "free disk space or set GAZEBOOK_RESULTS to another folder") as partial:
             partial.write_bytes(_encode(record))
         return target
 
@@ -103,7 +103,7 @@ class Ledger:
         pairs = [(other.weights_file(run), self.folder / "weights" / f"{run.training.key}.safetensors") for run in runs]
         new = [(source, target) for source, target in pairs if source.exists() and not target.exists()]
         for source, target in new:
-            with replacing(target) as partial:
+            with atomic_write(target) as partial:
                 shutil.copyfile(source, partial)
         return len(new)
 

@@ -3,32 +3,114 @@
 from __future__ import annotations
 
 import html
+import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cached_property
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-from IPython.display import HTML, Markdown
+from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 from myst_nb import glue
 
+from gazebook import evidence, papers, plots
 from gazebook.errors import GazebookError
+from gazebook.evidence import Finding
 from gazebook.ledger import Ledger
 from gazebook.runs import PROFILES, Run
 
 NOT_IN_BRACKETS = re.compile(r",(?![^(]*\))")  # commas
 WHAT = {
     "demo": "procedural scenes and tiny nets, made in minutes: trends, not accuracies",
-    "cpu": "real images, small nets, a reduced grid",
-    "paper": "the full grid, with the paper's net and length of training where they are known",
+    "cpu": "real images and drawn scenes, small networks",
+    "paper": "the full grid, with the paper's network and length of training where they are known",
 }
+
+
+class Chapter:
+    """A chapter of a paper: `axes` in force, the `runs` it shows, the `ledger`, and on demand the frame and the findings.
+
+    Where a paper is studied at several scales, `axes` are those of the scale that is shown.
+    """
+
+    def __init__(self, name: str, profile: str, runs: Callable, train: bool, parameters: dict):
+        self.paper, self.profile, self.parameters = papers.paper(name), profile, parameters
+        self.name, self.ledger = name, Ledger.default()
+        self.all_axes = self.paper.axes(profile, **parameters)
+        shown = getattr(self.paper, "shown", lambda axes, ledger: axes)
+        self.axes = shown(self.all_axes, self.ledger)
+        self.runs: list[Run] = list(dict.fromkeys(runs(self.axes)))
+        if train:
+            papers.complete(self.runs, self.ledger)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The frame of the runs of `axes` that are there."""
+        return self.paper.results(self.ledger, self.axes)
+
+    @cached_property
+    def all_scales(self) -> pd.DataFrame:
+        """The frame of all scales at which the paper is studied."""
+        return self.frame if self.all_axes == self.axes else self.paper.results(self.ledger, self.all_axes)
+
+    @cached_property
+    def findings(self) -> dict[int, dict[str, Finding]]:
+        """The findings on all claims of the paper by scale (the largest first) and name."""
+        found = papers.findings(self.name, self.all_scales)
+        return {scale: {f.claim.name: f for f in own} for scale, own in found.items()}
+
+    def finding(self, name: str) -> Finding:
+        """The finding on a claim at the scale that is shown."""
+        scale = getattr(self.axes, "scale", 0)
+        return self.findings.get(scale, next(iter(self.findings.values())))[name]
+
+    def card(self, *numbers: str | int) -> pd.DataFrame:
+        """The claims of these numbers (4 stands for 4a, 4b ...; none: all): claim, the paper's evidence, ours and the verdict,
+        at each scale.
+        """
+        wanted = {str(number) for number in numbers}
+        rows = {}
+        for scale, found in self.findings.items():
+            for name, f in found.items():
+                if not wanted or name in wanted or name.rstrip("abcd") in wanted:
+                    row = rows.setdefault(name, {"claim": f.claim.text, "paper": f.claim.paper})
+                    title = f"ours, {scale:,} images" if len(self.findings) > 1 else "ours"
+                    row[title] = f"**{f.verdict}**: {f.evidence}"
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("no.")
+
+    def counts(self, own: bool = False) -> dict[str, int]:
+        """How many of the paper's claims (or of this book's) have which verdict at the scale that is shown."""
+        scale = getattr(self.axes, "scale", 0)
+        found = self.findings.get(scale, next(iter(self.findings.values()))).values()
+        verdicts = [f.verdict for f in found if f.claim.own == own]
+        return {str(v): verdicts.count(v) for v in evidence.Verdict}
+
+    def foot(self) -> HTML:
+        """The provenance of the page."""
+        return foot(self.profile, self.runs, self.ledger, **self.parameters)
+
+
+def open(name: str, profile: str, runs: Callable[..., list[Run]], *, train: bool = True, **parameters) -> Chapter:
+    """Open a chapter of a paper: `runs(axes)` are those that it shows, trained now if they are missing and `train` is set;
+    `parameters` are those of the paper's `axes`. Shows the note for the top of the page. Raises GazebookError.
+    """
+    if profile not in PROFILES:
+        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(PROFILES)}")
+    plots.theme()
+    chapter = Chapter(name, profile, runs, train, parameters)
+    display(head(profile, chapter.runs, chapter.ledger))
+    return chapter
+
+
+def source(function: Callable) -> Markdown:
+    """The code of a function of this library, as it computed the numbers of the page."""
+    module = inspect.getmodule(function).__name__
+    return Markdown(f"`{module}`\n\n```python\n{inspect.getsource(function).rstrip()}\n```")
 
 
 def head(profile: str, runs: Iterable[Run], ledger: Ledger) -> Markdown:
     """A note for the top of a page: its profile, its data, how many of its runs are there. Raises GazebookError on none."""
-    if profile not in PROFILES:
-        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(PROFILES)}")
     runs = list(dict.fromkeys(runs))
     records = list(ledger.records(runs))
     if not records:
@@ -79,16 +161,10 @@ def table(key: str, frame: pd.DataFrame, floatfmt: str | tuple[str, ...] = ".3f"
     if frame.empty:
         frame = pd.DataFrame({"": ["too few runs for it"]})
     shown = frame.astype(object).where(frame.notna(), None)  # NaN would be printed
-    text = shown.to_markdown(floatfmt=floatfmt, missingval="", **options)
+    text = shown.map(lambda cell: cell.replace("|", "\\|") if isinstance(cell, str) else cell).to_markdown(
+        floatfmt=floatfmt, missingval="", **options
+    )
     glue(key, Markdown(text), display=False)
-
-
-def interval(value: float, low: float, high: float, unit: str, digits: int = 2) -> str:
-    """'+0.12 points, 95% interval -0.30 to +0.54'; says so when there are too few seeds for an interval."""
-    text = f"{value:+.{digits}f} {unit}"
-    if not (np.isfinite(low) and np.isfinite(high)):
-        return f"{text} (one seed: no interval)"
-    return f"{text}, 95% interval {low:+.{digits}f} to {high:+.{digits}f}"
 
 
 def _distinct(values: Iterable[str]) -> str:

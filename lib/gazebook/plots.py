@@ -12,7 +12,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
@@ -47,41 +46,30 @@ def palette(names: Sequence[str]) -> dict[str, tuple]:
 def curves(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], *, band: bool = True, **layout) -> Figure:
     """Lines of the mean over seeds with its 95% interval as a band: one colour and marker for each of `order`.
 
-    Where points have different numbers of seeds, those with one seed have no band. The y axis fits the lines: a band of two
-    or three seeds may be far wider than anything else and is cut, or left out without `band`. `layout`: see `_panels`.
+    The y axis fits the lines: a band of two or three seeds may be far wider than anything else and is cut, or left out without
+    `band`. `layout`: see `_panels`.
     """
-
-    def draw(ax: Axes, rows: pd.DataFrame, color, **style) -> None:
-        seeds = rows.groupby(x)[y]
-        mean, bounds = seeds.mean(), np.array([mean_interval(values) for _, values in seeds])
-        sure = np.isfinite(bounds[:, 0]) & band
-        ax.fill_between(mean.index[sure], *bounds[sure].T, color=color, alpha=0.15, linewidth=0)
-        ax.plot(mean.index, mean, color=color, markersize=6, **style)
-
-    fig = _panels(draw, data, hue, order, **layout)
-    panels = [ax for ax in fig.axes if ax.get_lines()]
+    style = {"kind": "line", "dashes": False, "markersize": 7, "errorbar": mean_interval if band else None}
+    grid = _panels(data, x, y, hue, order, **style, **layout)
+    panels = [ax for ax in grid.axes.flat if ax.get_lines()]
     for group in [panels] if layout.get("share_y", True) else [[ax] for ax in panels]:
         heights = np.concatenate([line.get_ydata() for ax in group for line in ax.get_lines()] or [[0, 1]]).astype(float)
-        margin = 0.08 * max(np.ptp(heights), 0.02)
+        margin = 0.08 * max(np.nanmax(heights) - np.nanmin(heights), 0.02)
         for ax in group:
-            ax.set_ylim(heights.min() - margin, heights.max() + margin)
-    return fig
+            ax.set_ylim(np.nanmin(heights) - margin, np.nanmax(heights) + margin)
+    return grid.figure
 
 
 def dots(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], **layout) -> Figure:
-    """One dot a row of `data`: one colour and marker for each of `order`. `layout`: see `_panels`."""
-
-    def draw(ax: Axes, rows: pd.DataFrame, **style) -> None:
-        ax.scatter(rows[x], rows[y], s=42, alpha=0.85, **style)
-
-    return _panels(draw, data, hue, order, **layout)
+    """One dot per row of `data`: one colour and marker for each of `order`. `layout`: see `_panels`."""
+    return _panels(data, x, y, hue, order, kind="scatter", s=60, alpha=0.85, **layout).figure
 
 
 def intervals(
     data: pd.DataFrame, label: str, hue: str, order: Sequence[str], *, labels: Mapping[str, str], xlabel: str,
     line: tuple[float, str] | None = None,
 ) -> Figure:  # fmt: skip
-    """A dot with its interval (columns accuracy, low, high) for each row: one line a `label`, one colour and marker for each of
+    """A dot with its interval (columns value, low, high) for each row: one line a `label`, one colour and marker for each of
     `order`; `line` is a value to compare with, and its name.
     """
     names = list(dict.fromkeys(data[label]))
@@ -90,9 +78,9 @@ def intervals(
     for k, (name, marker) in enumerate(zip(there, MARKERS, strict=False)):
         rows = data[data[hue] == name]
         place = np.array([names.index(v) for v in rows[label]]) + (k - (len(there) - 1) / 2) * 0.6 / len(there)
-        spread = np.abs(rows[["low", "high"]].to_numpy(float).T - rows["accuracy"].to_numpy(float))
+        spread = np.abs(rows[["low", "high"]].to_numpy(float).T - rows["value"].to_numpy(float))
         style = {"color": palette(order)[name], "marker": marker, "linestyle": "none", "capsize": 3, "markersize": 6}
-        ax.errorbar(rows["accuracy"], place, xerr=spread, label=labels[name], **style)
+        ax.errorbar(rows["value"], place, xerr=spread, label=labels[name], **style)
     if line:
         ax.axvline(line[0], color="0.3", linestyle="--", linewidth=1, label=line[1])
     ax.set(xlabel=xlabel, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
@@ -102,48 +90,36 @@ def intervals(
 
 
 def paths(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], *, along: str, **layout) -> Figure:
-    """Rows of one hue joined in the order of `along`, with an arrow head at the end. `layout`: see `_panels`."""
-
-    def draw(ax: Axes, rows: pd.DataFrame, color, **style) -> None:
-        rows = rows.sort_values(along)
-        ax.plot(rows[x], rows[y], color=color, markersize=6, alpha=0.9, **style)
-        if len(rows) > 1:
-            ends = rows[[x, y]].to_numpy()[-2:]
-            ax.annotate("", ends[1], ends[0], arrowprops={"arrowstyle": "-|>", "color": color, "lw": 2}, zorder=4)
-
-    return _panels(draw, data, hue, order, **layout)
+    """Rows of one hue joined in the order of `along`. `layout`: see `_panels`."""
+    style = {"kind": "line", "dashes": False, "markersize": 7, "sort": False, "estimator": None}
+    return _panels(data.sort_values(along), x, y, hue, order, **style, **layout).figure
 
 
 def _panels(
-    draw: Callable, data: pd.DataFrame, hue: str, order: Sequence[str], *, labels: Mapping[str, str], xlabel: str, ylabel: str,
+    data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], *, labels: Mapping[str, str], xlabel: str, ylabel: str,
     facet: str | None = None, facets: Mapping[str, str] | None = None, columns: int | None = None, share_y: bool = True,
-) -> Figure:  # fmt: skip
+    **style,
+) -> sns.FacetGrid:  # fmt: skip
     """Panels with one legend below: `facets` maps the values of column `facet` to titles, in their order, `columns` to a
     row (default: all).
     """
-    panels = list(facets.items()) if facets else [(None, None)]
-    columns = min(columns or len(panels), len(panels))
-    lines = -(-len(panels) // columns)
-    size = (1.2 + 2.9 * columns, 3.9) if lines == 1 else (1.2 + 2.4 * columns, 0.9 + 2.3 * lines)
-    fig, axes = plt.subplots(lines, columns, figsize=size, sharey=share_y, sharex=lines > 1, squeeze=False)
-    colours = palette(order)
-    for i, ax in enumerate(axes.flat):
-        if i >= len(panels):
-            ax.set_axis_off()
-            continue
-        value, title = panels[i]
-        part = data if facet is None else data[data[facet] == value]
-        for name, marker in zip(order, MARKERS, strict=False):
-            rows = part[part[hue] == name]
-            if len(rows):
-                draw(ax, rows, color=colours[name], marker=marker, label=labels[name])
-        under, first = i + columns >= len(panels), i % columns == 0
-        ax.set(xlabel=xlabel if under else "", ylabel=ylabel if first else "", title=title or "")
-    handles = {h.get_label(): h for ax in axes.flat for h in ax.get_legend_handles_labels()[0]}
-    where = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": min(4, len(handles) or 1), "fontsize": 9}
-    fig.legend(handles.values(), handles.keys(), **where)
-    fig.tight_layout()
-    return fig
+    order = [name for name in order if (data[hue] == name).any()]
+    shown = data[data[hue].isin(order)].assign(**{hue: lambda t: t[hue].map(labels)})
+    names, markers = [labels[name] for name in order], list(MARKERS[: len(order)])
+    if facet:
+        shown = shown[shown[facet].isin(facets)].assign(**{facet: lambda t: t[facet].map(facets)})
+        titles = [title for title in facets.values() if (shown[facet] == title).any()]
+        style |= {"col": facet, "col_order": titles, "col_wrap": min(columns or len(titles), len(titles)) or None}
+    grid = sns.relplot(
+        shown, x=x, y=y, hue=hue, hue_order=names, style=hue, style_order=names, markers=markers, palette=palette(names),
+        height=2.6 if columns else 3.6, aspect=1.1, facet_kws={"sharey": share_y, "sharex": True}, **style,
+    )  # fmt: skip
+    grid.set_axis_labels(xlabel, ylabel)
+    if facet:
+        grid.set_titles("{col_name}")
+    if grid.legend:
+        sns.move_legend(grid, "upper center", bbox_to_anchor=(0.5, 0), ncols=min(4, len(names) or 1), title=None, fontsize=9)
+    return grid
 
 
 def heat_map(table: pd.DataFrame, label: str, *, fmt: str = ".2f", diverging: bool = False, best: str | None = None) -> Figure:
@@ -182,35 +158,7 @@ def stacked_bars(counts: pd.DataFrame, xlabel: str) -> Figure:
     return fig
 
 
-def reliability(bins: Mapping[str, np.ndarray]) -> Figure:
-    """Reliability diagrams: for each name a table [B, 3] of count, sum of confidence, number correct (see metrics).
-
-    Bars are accuracies of the bins, the gap to the diagonal is drawn, and the strip below is the share of pictures.
-    """
-    fig, axes = plt.subplots(
-        2, len(bins), figsize=(3.1 * len(bins), 4), sharex=True, sharey="row", squeeze=False, height_ratios=(3, 1)
-    )
-    for (name, table), (top, below) in zip(bins.items(), axes.T, strict=True):
-        edges = np.linspace(0, 1, len(table) + 1)
-        count = np.maximum(table[:, 0], 1)
-        right, sure, there = table[:, 2] / count, table[:, 1] / count, table[:, 0] > 0
-        style = {"width": 1 / len(table), "align": "edge", "edgecolor": "white"}
-        top.bar(edges[:-1][there], right[there], color=sns.color_palette("colorblind")[0], label="accuracy", **style)
-        gap = {"color": sns.color_palette("colorblind")[1], "alpha": 0.45, "hatch": "//", "label": "gap to confidence"}
-        top.bar(edges[:-1][there], (sure - right)[there], bottom=right[there], **style, **gap)
-        top.plot([0, 1], [0, 1], color="0.3", linestyle="--", linewidth=1)
-        below.bar(edges[:-1], table[:, 0] / table[:, 0].sum(), color="0.5", **style)
-        top.set(title=name, xlim=(0, 1), ylim=(0, 1))
-        below.set(xlabel="confidence")
-    axes[0][0].set(ylabel="accuracy")
-    axes[1][0].set(ylabel="share")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, fontsize=9)
-    fig.tight_layout()
-    return fig
-
-
-def picture_grid(
+def image_grid(
     cells: Sequence[Sequence[np.ndarray | None]],
     *,
     rows: Sequence[str],
@@ -218,7 +166,7 @@ def picture_grid(
     size: float = 0.95,
     cmap: str = "gray",
 ) -> Figure:
-    """Pictures (uint8 [H, W, 3] or a map [H, W] in [0, 1]) in rows and columns with their names; None leaves a gap."""
+    """Images (uint8 [H, W, 3] or a map [H, W] in [0, 1]) in rows and columns with their names; None leaves a gap."""
     shape = len(cells), len(cells[0])
     fig, axes = plt.subplots(*shape, figsize=(size * shape[1], size * shape[0]), squeeze=False)
     for i, row in enumerate(cells):
@@ -250,17 +198,17 @@ def class_legend(class_names: Sequence[str]) -> Figure:
     return fig
 
 
-def as_pictures(images: np.ndarray) -> np.ndarray:
+def as_images(images: np.ndarray) -> np.ndarray:
     """uint8 [N, 3, H, W] -> [N, H, W, 3]."""
     return np.asarray(images).transpose(0, 2, 3, 1)
 
 
-def record_pictures(arrays: Mapping[str, np.ndarray], num_classes: int) -> dict[str, np.ndarray]:
-    """The pictures of a record's arrays: images and masks uint8 [N, H, W, 3], attention float [N, H, W] in [0, 1]."""
+def record_images(arrays: Mapping[str, np.ndarray], num_classes: int) -> dict[str, np.ndarray]:
+    """The images of a record's arrays: images and masks uint8 [N, H, W, 3], attention float [N, H, W] in [0, 1]."""
     images = arrays["examples"]
     attention = arrays["attention"][: len(images)].astype(np.float32) / 255
     masks = colour_mask(images, attention, arrays["winners"], num_classes)
-    return {"images": as_pictures(images), "attention": attention, "masks": masks}
+    return {"images": as_images(images), "attention": attention, "masks": masks}
 
 
 def functions(

@@ -1,7 +1,7 @@
 """CIFAR-10 (Krizhevsky 2009): 60,000 images of 32 by 32 pixels in ten classes.
 
 Found as a folder of Parquet files in the Hugging Face layout (columns `img` {bytes, path} and `label`) or in
-torchvision's layout; downloaded through torchvision otherwise.
+torchvision's layout; downloaded otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
-from gazebook.data.sources import decode, search_folders, staging
+from gazebook.data.sources import decode, download, search_folders
 from gazebook.errors import GazebookError
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -63,7 +63,9 @@ def prepare(root: str | Path | None = None) -> Path:
         raise GazebookError(
             f"{folders[0]} holds neither Parquet files nor {TORCHVISION_FOLDER}; complete it, or remove it to download"
         )
-    _download(folders[0])
+    from torchvision.datasets import CIFAR10
+
+    download("cifar10", CIFAR10.url, f"md5:{CIFAR10.tgz_md5}", "170 MB", folders[0], unpack=True)
     return folders[0]
 
 
@@ -118,21 +120,6 @@ def _read_torchvision(split: str, folder: Path) -> ImageSet:
             f"{folder / TORCHVISION_FOLDER} is damaged ({_first_line(error)}); delete that folder and run again"
         ) from error
     return _image_set(split, data.data, data.targets, "CIFAR-10, torchvision download")
-
-
-def _download(folder: Path) -> None:
-    from torchvision.datasets import CIFAR10
-
-    print(f"cifar10 was not found; downloading {CIFAR10.filename} (170 MB) to {folder}", flush=True)
-    with staging(folder) as partial:
-        try:
-            CIFAR10(partial, download=True)
-            (partial / CIFAR10.filename).unlink()
-        except (RuntimeError, OSError, EOFError) as error:
-            raise GazebookError(
-                f"the download of cifar10 failed ({_first_line(error)}); check the network and run again, or set "
-                "GAZEBOOK_DATA to a folder that holds cifar10/"
-            ) from error
 
 
 def _image_set(split: str, images: np.ndarray, labels, source: str) -> ImageSet:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from gazebook.data.image_set import ImageSet
 from gazebook.data.local_folders import squares
-from gazebook.data.sources import search_folders, staging
+from gazebook.data.sources import download, search_folders
 from gazebook.errors import GazebookError
 
 FOLDER = "fgvc-aircraft-2013b"
@@ -64,16 +64,7 @@ def prepare(root: str | Path | None = None) -> Path:
         raise GazebookError(f"{target} holds no {FOLDER}/data; complete it, or remove it to download")
     from torchvision.datasets import FGVCAircraft
 
-    print(f"fgvc_aircraft was not found; downloading {FGVCAircraft._URL.rpartition('/')[2]} (2.8 GB) to {target}", flush=True)
-    with staging(target) as partial:
-        try:
-            FGVCAircraft(partial, download=True)
-            (partial / FGVCAircraft._URL.rpartition("/")[2]).unlink()
-        except (RuntimeError, OSError, EOFError) as error:
-            raise GazebookError(
-                f"the download of fgvc_aircraft failed ({error}); check the network and run again, or set GAZEBOOK_DATA to a "
-                f"folder that holds fgvc_aircraft/{FOLDER}/"
-            ) from error
+    download("fgvc_aircraft", FGVCAircraft._URL, None, "2.8 GB", target, unpack=True)
     return target
 
 

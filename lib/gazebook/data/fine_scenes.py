@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from gazebook.data.image_set import ImageSet
+from gazebook.data.scenes.drawing import Drawing
 from gazebook.data.scenes.objects import DARK, ORANGE, VIVID, YELLOW, Object, World
 from gazebook.data.scenes.painter import Painter
-from gazebook.data.scenes.render import Rendered, render
-from gazebook.data.scenes.specs import BACKGROUNDS, Specs, draw
+from gazebook.data.scenes.specs import BACKGROUNDS
 from gazebook.errors import GazebookError
 
 PARTS = ("crest", "tail", "belly")
@@ -79,42 +79,36 @@ def load(
 ) -> ImageSet:
     """An ImageSet with masks, boxes and a mask for each form of each part; `root` is not needed.
 
-    `images` defaults to 5000 for train and 1000 for test; further parameters are those of `describe`.
+    `images` defaults to 5000 for train and 1000 for test; further parameters are those of `described`.
     """
     count = DEFAULT_IMAGES[split] if images is None else images
     if count < 1:
         raise GazebookError(f"{count} scenes were asked for; ask for at least 1")
-    specs = describe(np.arange(count), split, seed=seed, **parameters)
-    rendered = drawn(specs, size)
+    drawing = described(np.arange(count), split, size, seed=seed, **parameters)
+    specs, rendered = drawing.specs(), drawing()
     return ImageSet(
         "fine_scenes", split, torch.from_numpy(rendered.images), torch.from_numpy(specs.labels), CLASS_NAMES,
         "procedural scenes (fine-grained)", masks=torch.from_numpy(rendered.masks), boxes=torch.from_numpy(rendered.boxes),
         backgrounds=torch.from_numpy(np.asarray(specs.backgrounds, np.int64)), background_names=BACKGROUNDS,
         attributes=torch.from_numpy(rendered.attributes), attribute_names=ATTRIBUTES, ids=tuple(map(str, range(count))),
+        drawing=drawing,
     )  # fmt: skip
 
 
-def describe(
-    numbers: np.ndarray, split: str, *, seed: int = 0, frequency: float = FREQUENCY, area: tuple[float, float] = AREA,
-    background_correlation: float = 0.0,
-) -> Specs:  # fmt: skip
+def described(
+    numbers: np.ndarray, split: str, size: int = 32, *, seed: int = 0, frequency: float = FREQUENCY,
+    area: tuple[float, float] = AREA, background_correlation: float = 0.0,
+) -> Drawing:  # fmt: skip
     """The scenes with these numbers, int [N]; `frequency` is that with which each part of a bird is there."""
-    return draw(
-        numbers, seed=seed, split=split, background_correlation=background_correlation, area=area,
-        attribute_frequencies=dict.fromkeys(ATTRIBUTES, frequency), world=WORLD,
-    )  # fmt: skip
+    parameters = {"seed": seed, "background_correlation": background_correlation, "area": area, "world": WORLD}
+    return Drawing(numbers, split, size, {**parameters, "attribute_frequencies": dict.fromkeys(ATTRIBUTES, frequency)})
 
 
-def drawn(specs: Specs, size: int = 32) -> Rendered:
-    """The pictures of descriptions."""
-    return render(specs, size, WORLD)
-
-
-def without(specs: Specs, *parts: str) -> Specs:
-    """The same birds without these parts, whatever their form."""
+def forms(*parts: str) -> tuple[str, ...]:
+    """The attributes that are forms of these parts."""
     if unknown := [part for part in parts if part not in PARTS]:
         raise GazebookError(f"unknown part {unknown[0]!r}; choose from {', '.join(PARTS)}")
-    return specs.without(*(f"{part}: {form}" for part in parts for form in FORMS[part]), world=WORLD)
+    return tuple(f"{part}: {form}" for part in parts for form in FORMS[part])
 
 
 def part_masks(images: ImageSet) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""`ImageSet`: pictures, labels and everything known about them, as tensors."""
+"""`ImageSet`: images, labels and everything known about them, as tensors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 
@@ -16,9 +17,9 @@ from gazebook.errors import GazebookError
 class ImageSet:
     """A split of a data set, held in memory.
 
-    images: uint8 [N, 3, H, W]; labels: int64 [N]; masks: bool [N, H, W], the foreground;
-    boxes: int64 [N, 4] as x0, y0, x1, y1 in pixels, end exclusive; backgrounds: int64 [N], index into
-    background_names; attributes: bool [N, A, H, W], one mask for each of attribute_names; ids: N names of pictures.
+    images: uint8 [N, 3, H, W]; labels: int64 [N]; masks: bool [N, H, W], the foreground; boxes: int64 [N, 4] as x0, y0, x1,
+    y1 in pixels, end exclusive; backgrounds: int64 [N], index into background_names; attributes: bool [N, A, H, W], one mask
+    for each of attribute_names; ids: N names of images; drawing: how scenes were drawn, so that they can be drawn again.
     `source` says in words where the images came from; it goes into every record.
     """
 
@@ -35,6 +36,7 @@ class ImageSet:
     attributes: torch.Tensor | None = None
     attribute_names: tuple[str, ...] = ()
     ids: tuple[str, ...] | None = None
+    drawing: Any = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,7 +59,18 @@ class ImageSet:
         chosen = {n: getattr(self, n)[indices] for n in per_image if getattr(self, n) is not None}
         if self.ids is not None:
             chosen["ids"] = tuple(self.ids[i] for i in indices.tolist())
+        if self.drawing is not None:
+            chosen["drawing"] = self.drawing[indices.numpy()]
         return dataclasses.replace(self, **chosen)
+
+    def redraw(self, **changes):
+        """The same scenes drawn with changes, such as `background="sky"` or `without=["wheels"]`; see `scenes.Drawing`.
+
+        Raises GazebookError for images that were not drawn.
+        """
+        if self.drawing is None:
+            raise GazebookError(f"only scenes can be drawn again, not {self.name}; use scenes or fine_scenes")
+        return self.drawing(**changes)
 
     def balanced_order(self, seed: int = 0) -> torch.Tensor:
         """`balanced_order` of this set's labels."""

@@ -6,7 +6,6 @@ are no longer served.
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
 import zlib
 from pathlib import Path
@@ -16,11 +15,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from gazebook.data.composite import VARIANTS
 from gazebook.data.image_set import ImageSet
-from gazebook.data.sources import decode, search_folders, staging
+from gazebook.data.sources import decode, download, search_folders, staging
 from gazebook.data.superclasses import NAMES, SUPERCLASSES
 from gazebook.errors import GazebookError
+from gazebook.images.composite import VARIANTS
 
 CLASS_NAMES = NAMES
 URL = "https://github.com/MadryLab/backgrounds_challenge/releases/download/data/backgrounds_challenge_data.tar.gz"
@@ -77,27 +76,10 @@ def prepare(root: str | Path | None = None) -> Path:
     target = folders[0]
     if target.is_dir() and any(target.iterdir()):
         raise GazebookError(f"{target} holds neither {TOP}/ nor {ARCHIVE}; complete it, or remove it to download")
-    _download(target)
+    download("imagenet9", URL, f"sha256:{SHA256}", "280 MB", target)
+    _unpack(target / ARCHIVE, target / TOP)
+    (target / ARCHIVE).unlink()
     return target / TOP
-
-
-def _download(target: Path) -> None:
-    from torchvision.datasets.utils import download_url  # takes seconds, and is rarely needed
-
-    print(f"imagenet9 was not found; downloading {ARCHIVE} (280 MB) to {target}", flush=True)
-    with staging(target) as partial:
-        try:
-            download_url(URL, str(partial), ARCHIVE)
-        except (RuntimeError, OSError) as error:
-            raise GazebookError(
-                f"the download of imagenet9 failed ({error}); check the network and run again, or set GAZEBOOK_DATA to a "
-                f"folder that holds imagenet9/{ARCHIVE}"
-            ) from error
-        with (partial / ARCHIVE).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != SHA256:
-                raise GazebookError(f"{ARCHIVE} arrived damaged or changed: its sha256 is not {SHA256[:12]}...; run again")
-        _unpack(partial / ARCHIVE, partial / TOP)
-        (partial / ARCHIVE).unlink()
 
 
 def _unpack(archive: Path, target: Path) -> None:

@@ -16,10 +16,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from gazebook.data import masks, tiny_imagenet
+from gazebook.data import tiny_imagenet
 from gazebook.data.image_set import ImageSet
 from gazebook.data.rival10 import SYNSETS
-from gazebook.data.sources import made_once
+from gazebook.data.sources import cached_file
+from gazebook.images import masks
 
 WNIDS = {
     "truck": ("n03796401",),
@@ -78,7 +79,7 @@ def prepare(root: str | Path | None = None) -> None:
 def _built(root: str | Path | None) -> Path:
     place = tiny_imagenet.prepare(root)
     made_from = hashlib.sha256(f"{MADE} {tiny_imagenet.fingerprint(place)}".encode()).hexdigest()[:16]
-    return made_once("rival6_tiny", made_from, lambda file: _build(file, root))
+    return cached_file("rival6_tiny", made_from, lambda file: _build(file, root))
 
 
 def _build(file: Path, root: str | Path | None) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import tarfile
 import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from safetensors import SafetensorError, safe_open
 
 from gazebook.errors import GazebookError
-from gazebook.files import replacing
+from gazebook.files import atomic_write
 
 
 def cache_folder() -> Path:
@@ -36,6 +37,31 @@ def search_folders(name: str, root: str | Path | None = None) -> list[Path]:
     return [*places, cache_folder() / "data" / name]
 
 
+def download(name: str, url: str, checksum: str | None, size: str, target: Path, unpack: bool = False) -> None:
+    """Download a data set's archive into the folder `target`, whole or not at all; `unpack` it there and drop it.
+
+    `checksum` is "md5:..." or "sha256:...", None where none is published; `size` is said to the user. Raises GazebookError.
+    """
+    import pooch  # takes a while, and is rarely needed
+
+    file = url.rpartition("/")[2]
+    print(f"{name} was not found; downloading {file} ({size}) to {target}", flush=True)
+    pooch.get_logger().setLevel("WARNING")
+    with staging(target) as partial:
+        try:
+            downloader = pooch.HTTPDownloader(progressbar=True)
+            fetched = Path(pooch.retrieve(url, checksum, file, partial, downloader=downloader))
+            if unpack:
+                shutil.unpack_archive(fetched, partial, filter="data")
+                fetched.unlink()
+        except (OSError, ValueError, EOFError, shutil.ReadError, tarfile.TarError) as error:  # requests' errors are OSErrors
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise GazebookError(
+                f"the download of {name} failed ({reason}); check the network and run again, or set GAZEBOOK_DATA to a folder "
+                f"that holds {name}/{file}"
+            ) from error
+
+
 def decode(picture: bytes | Path, name: str, remedy: str, size: tuple[int, int] | None = None) -> np.ndarray:
     """An encoded picture as uint8 [H, W, 3]; `size` is the height and width that it must have.
 
@@ -52,7 +78,7 @@ def decode(picture: bytes | Path, name: str, remedy: str, size: tuple[int, int] 
     return pixels
 
 
-def made_once(folder: str, name: str, build: Callable[[Path], None]) -> Path:
+def cached_file(folder: str, name: str, build: Callable[[Path], None]) -> Path:
     """The safetensors file of that name in a folder of the cache; if it is not there, or damaged, `build` writes it.
 
     It must carry a metadata text `about` in JSON. It appears whole or not at all.
@@ -66,7 +92,7 @@ def made_once(folder: str, name: str, build: Callable[[Path], None]) -> Path:
         pass
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         file.unlink(missing_ok=True)
-    with replacing(file) as partial:
+    with atomic_write(file) as partial:
         build(partial)
     return file
 

@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
-from gazebook.data.sources import decode, search_folders, staging
+from gazebook.data.sources import decode, download, search_folders
 from gazebook.data.superclasses import NAMES, superclass_of_wnid
 from gazebook.errors import GazebookError
 
@@ -79,17 +79,7 @@ def prepare(root: str | Path | None = None) -> Path:
     target = folders[0].parent / FOLDERS[0]
     if target.is_dir() and any(target.iterdir()):
         raise GazebookError(f"{target} holds neither {TOP}/ nor its archive; complete it, or remove it to download")
-    from torchvision.datasets.utils import download_url  # takes seconds, and is rarely needed
-
-    print(f"tiny_imagenet was not found; downloading {Path(URL).name} (248 MB) to {target}", flush=True)
-    with staging(target) as partial:
-        try:
-            download_url(URL, str(partial), md5=MD5)
-        except (RuntimeError, OSError) as error:
-            raise GazebookError(
-                f"the download of tiny_imagenet failed ({error}); check the network and run again, or set GAZEBOOK_DATA to a "
-                f"folder that holds {FOLDERS[0]}/{TOP}.zip"
-            ) from error
+    download("tiny_imagenet", URL, f"md5:{MD5}", "248 MB", target)
     return _in(target)
 
 

@@ -21,10 +21,10 @@ from safetensors.torch import save_file
 
 from gazebook.data import tiny_imagenet
 from gazebook.data.image_set import ImageSet
-from gazebook.data.masks import PROCEDURES, masks
-from gazebook.data.sources import made_once
+from gazebook.data.sources import cached_file
 from gazebook.data.superclasses import NAMES, superclass_of_wnid
 from gazebook.errors import GazebookError
+from gazebook.images.masks import PROCEDURES, masks
 
 CLASS_NAMES = NAMES
 SIZE = tiny_imagenet.SIZE
@@ -121,7 +121,7 @@ def _built(root: str | Path | None, procedure: str, test_images: int) -> Path:
     place = tiny_imagenet.prepare(root)
     made_from = f"{MADE} {tiny_imagenet.fingerprint(place)} {procedure} {test_images}"
     name = hashlib.sha256(made_from.encode()).hexdigest()[:16]
-    return made_once("tiny_imagenet9", name, lambda file: _build(file, root, procedure, test_images))
+    return cached_file("tiny_imagenet9", name, lambda file: _build(file, root, procedure, test_images))
 
 
 def _build(file: Path, root: str | Path | None, procedure: str, test_images: int) -> None:

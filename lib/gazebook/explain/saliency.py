@@ -19,11 +19,12 @@ def grad_cam(
 ) -> torch.Tensor:
     """Grad-CAM (Selvaraju et al. 2017) for one class an image: float [N, 3, H, W], int64 [N] -> float32 [N, H, W] in [0, 1].
 
-    ReLU of `class_weighted_maps`, resized bilinearly, then min-max scaled for each image (a constant map becomes 0); without
-    `scale` it keeps its own values, at least 0. The model's BatchNorm statistics, its mode and all `.grad` stay as they were.
+    ReLU of `class_weighted_maps`, resized bilinearly, then min-max normalised for each image (a constant map becomes 0);
+    without `scale` it keeps its own values, at least 0. The model's BatchNorm statistics, its mode and all `.grad` stay as
+    they were.
     """
-    maps = enlarged(F.relu(class_weighted_maps(model, images, classes, layer)), images.shape[-2:])
-    return scaled(maps) if scale else maps
+    maps = upsample(F.relu(class_weighted_maps(model, images, classes, layer)), images.shape[-2:])
+    return minmax_normalize(maps) if scale else maps
 
 
 def class_weighted_maps(
@@ -31,22 +32,24 @@ def class_weighted_maps(
 ) -> torch.Tensor:
     """Grad-CAM before its ReLU: sum_k alpha_k f_k, float [N, 3, H, W], int64 [N] -> float32 [N, h, w].
 
-    alpha_k is the mean gradient of the class's logit over feature map f_k of `layer` (default: the model's `trunk`; of a
-    transformer's tokens the patches). The model runs as in evaluation. Where features are averaged and then weighed by a linear
-    layer the gradient is known, w_k / (h w), and no backward pass is made.
+    alpha_k is the mean gradient of the class's logit over feature map f_k of `layer` (default: the model's `trunk`, of a
+    vision transformer the first norm of its last block, as paper 3 has it; of tokens the patches). The model runs as in
+    evaluation. Where features are averaged and then weighed by a linear layer the gradient is known, w_k / (h w), and no
+    backward pass is made.
     """
-    layer = getattr(model, "trunk", None) if layer is None else layer
+    trunk = getattr(model, "trunk", None)
+    layer = getattr(trunk, "cam_layer", trunk) if layer is None else layer
     if layer is None:
         raise GazebookError(f"{type(model).__name__} has no trunk; give the layer whose features Grad-CAM weighs")
-    if isinstance(getattr(model, "head", None), SoftmaxHead) and layer is model.trunk:
-        with as_in_evaluation(model), torch.no_grad():
+    if isinstance(getattr(model, "head", None), SoftmaxHead) and layer is trunk:
+        with eval_mode(model), torch.no_grad():
             features = model.features(images).float()
         weights = model.head.maps.weight.detach()[classes, :, 0, 0] / features[0, 0].numel()
         return torch.einsum("nk,nkhw->nhw", weights, features)
     captured: list[torch.Tensor] = []
     hook = layer.register_forward_hook(lambda _module, _inputs, output: captured.append(output))
     try:
-        with as_in_evaluation(model), torch.enable_grad():
+        with eval_mode(model), torch.enable_grad():
             score = _score(model, images.detach().requires_grad_(), classes)
             (gradient,) = torch.autograd.grad(score, captured[-1])
     finally:
@@ -55,7 +58,7 @@ def class_weighted_maps(
     return (gradient.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1)
 
 
-def enlarged(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def upsample(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Maps [N, h, w] -> [N, H, W], bilinear, pixel centres aligned."""
     return F.interpolate(maps[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0]
 
@@ -63,16 +66,16 @@ def enlarged(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 def input_gradient(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     """Saliency (Simonyan et al. 2014): the largest absolute gradient of the class's logit over the colours of a pixel.
 
-    float [N, 3, H, W], int64 [N] -> float32 [N, H, W], not scaled. Leaves the model as `grad_cam` does.
+    float [N, 3, H, W], int64 [N] -> float32 [N, H, W], not normalised. Leaves the model as `grad_cam` does.
     """
-    with as_in_evaluation(model), torch.enable_grad():
+    with eval_mode(model), torch.enable_grad():
         inputs = images.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(_score(model, inputs, classes), inputs)
     return gradient.abs().amax(dim=1).float()
 
 
-def scaled(maps: torch.Tensor) -> torch.Tensor:
-    """Min-max scaled for each image: float [N, H, W] -> [0, 1]; a constant map becomes 0."""
+def minmax_normalize(maps: torch.Tensor) -> torch.Tensor:
+    """Min-max normalised for each image: float [N, H, W] -> [0, 1]; a constant map becomes 0."""
     flat = maps.flatten(1)
     low, high = flat.amin(dim=1)[:, None, None], flat.amax(dim=1)[:, None, None]
     return torch.where(high > low, (maps - low) / (high - low).clamp_min(torch.finfo(maps.dtype).tiny), 0)
@@ -84,7 +87,7 @@ def _score(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> tor
 
 
 @contextmanager
-def as_in_evaluation(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
     """Every module in evaluation mode, and afterwards in the mode in which it was."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

@@ -4,7 +4,6 @@ from gazebook.metrics.alignment import SCORES, centred_gaussian, saliency_alignm
 from gazebook.metrics.attention import (
     SOFT,
     attention_mse,
-    classes_per_image,
     regions_per_image,
     soft_share,
     sparsity,
@@ -20,8 +19,6 @@ from gazebook.metrics.backgrounds import (
 from gazebook.metrics.calibration import accuracy, confidence, expected_calibration_error, reliability_bins
 from gazebook.metrics.classification import classification_report
 from gazebook.metrics.foreground import (
-    class_resamples,
-    foreground_sensitivity_interval,
     macro_accuracy,
     relative_foreground_sensitivity,
     warning_zone,
@@ -39,14 +36,11 @@ __all__ = [
     "background_gap",
     "bootstrap_interval",
     "centred_gaussian",
-    "class_resamples",
-    "classes_per_image",
     "classification_report",
     "confidence",
     "containment",
     "expected_calibration_error",
     "fooled_within",
-    "foreground_sensitivity_interval",
     "macro_accuracy",
     "map_entropy",
     "mean_interval",

@@ -26,38 +26,6 @@ def relative_foreground_sensitivity(acc_fg: ArrayLike, acc_bg: ArrayLike) -> flo
     return float(ratio) if ratio.ndim == 0 else ratio
 
 
-def class_resamples(labels: ArrayLike, resamples: int = 1000, seed: int = 0) -> np.ndarray:
-    """Bootstrap weights of pictures, float [B, N], each row of sum 1: resampled within classes, each class of equal weight.
-
-    `weights @ right` are then B macro accuracies; with the same weights for two models their difference is paired.
-    """
-    labels = np.asarray(labels)
-    classes = np.unique(labels)
-    random = np.random.default_rng(seed)
-    weights = np.zeros((resamples, len(labels)))
-    for c in classes:
-        own = np.flatnonzero(labels == c)
-        weights[:, own] = random.multinomial(len(own), np.full(len(own), 1 / len(own)), resamples) / (len(own) * len(classes))
-    return weights
-
-
-def foreground_sensitivity_interval(
-    right_fg: ArrayLike, right_bg: ArrayLike, labels: ArrayLike, level: float = 0.95, seed: int = 0, resamples: int = 1000
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a model's RFS over pictures, resampled within their classes.
-
-    Correctness (or the share of noise draws that are right) under noise in the foreground and in the background, float [N] in
-    [0, 1]; accuracies are means over classes (the authors' macro average).
-    """
-    fg, bg, labels = np.asarray(right_fg, np.float64), np.asarray(right_bg, np.float64), np.asarray(labels)
-    if not fg.shape == bg.shape == labels.shape or fg.ndim != 1 or not len(fg):
-        raise ValueError(f"shapes {fg.shape}, {bg.shape} and {labels.shape}; expected the same [N] with N > 0")
-    weights = class_resamples(labels, resamples, seed)
-    found = relative_foreground_sensitivity(*np.clip(np.stack([weights @ fg, weights @ bg]), 0, 1))
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def macro_accuracy(right: ArrayLike, labels: ArrayLike) -> float:
     """Mean over classes of the mean of `right` [N] in each; NaN without pictures."""
     right, labels = np.asarray(right, np.float64), np.asarray(labels)

@@ -33,6 +33,13 @@ class ViT(nn.Module):
         )  # fmt: skip
         self.channels = dim
 
+    @property
+    def cam_layer(self) -> nn.Module:
+        """Where Grad-CAM reads the tokens: before the last block's attention (paper 3, the authors' code), for after it the
+        tokens of patches no longer say where the evidence lies.
+        """
+        return self.blocks.blocks[-1].norm1
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return as_maps(self.blocks.forward_features(x))
 

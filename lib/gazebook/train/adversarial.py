@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from gazebook.errors import GazebookError
-from gazebook.explain.saliency import as_in_evaluation
+from gazebook.explain.saliency import eval_mode
 
 STEP = 2.5  # times epsilon / steps: the whole ball can be crossed (Madry et al. 2018)
 
@@ -39,7 +39,7 @@ class Adversarial:
         radius = torch.rand(len(images), generator=generator, device=generator.device).to(images.device)
         change = self.epsilon * radius[:, None, None, None] * _unit(start)
         frozen = [p for p in model.parameters() if p.requires_grad]
-        with as_in_evaluation(model), torch.enable_grad():
+        with eval_mode(model), torch.enable_grad():
             for p in frozen:  # gradients of weights are not needed, and cost as much again
                 p.requires_grad_(False)
             try:

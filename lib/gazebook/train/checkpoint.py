@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gazebook.errors import GazebookError
-from gazebook.files import replacing
+from gazebook.files import atomic_write
 
 
 def save(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, history: list[dict], **metadata: str) -> None:
@@ -20,7 +20,7 @@ def save(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, 
     if optimizer is not None:
         for i, p in enumerate(model.parameters()):
             tensors |= {f"optimizer.{i}.{n}": t.contiguous() for n, t in optimizer.state[p].items() if t is not None}
-    with replacing(file) as partial:
+    with atomic_write(file) as partial:
         save_file(tensors, partial, metadata={"history": json.dumps(history), **metadata})
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gazebook.errors import GazebookError
-from gazebook.explain.saliency import class_weighted_maps, enlarged, scaled
+from gazebook.explain.saliency import class_weighted_maps, minmax_normalize, upsample
 
 FILLS = ("zero", "one", "random", "mean")
 PLACES = ("highest", "lowest", "shifted", "box")
@@ -21,7 +21,7 @@ class Distraction:
     """The paper's algorithm 1 as an intervention for `fit`, and its controls.
 
     With probability `p`, drawn once a batch, every picture of it is explained with the current weights (Grad-CAM of the true
-    class, as in evaluation), the map enlarged to the picture, then min-max scaled, and pixels above `th` are hidden. `fill`
+    class, as in evaluation), the map upsampled to the image, then min-max normalised, and pixels above `th` are hidden. `fill`
     says by what, in [0, 1] before normalisation: black, white, uniform noise for each pixel and channel, or the batch's mean
     colour.
 
@@ -69,8 +69,10 @@ class Distraction:
         layer = None if self.at == INPUT else _layer(model, self.at)
         maps = class_weighted_maps(model, images, labels, layer)
         size = images.shape[-2:] if self.at == INPUT else maps.shape[-2:]
-        signed = enlarged(maps, size)
-        chosen = scaled(enlarged(F.relu(maps), size)) > self.th if self.area is None else _top(signed, self._count(signed))
+        signed = upsample(maps, size)
+        chosen = (
+            minmax_normalize(upsample(F.relu(maps), size)) > self.th if self.area is None else _top(signed, self._count(signed))
+        )
         if self.place == "highest":
             return chosen
         if self.place == "shifted":

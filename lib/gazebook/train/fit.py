@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from gazebook.data import augment
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import BudgetSpentError, DivergedError, GazebookError
+from gazebook.images import augment
 from gazebook.train import checkpoint
 
 SPENT = "the time budget ended; the same call goes on from the last checkpoint"

@@ -14,6 +14,7 @@ import torch
 from gazebook.data.image_set import ImageSet
 from gazebook.data.scenes.cue import NAME as CUE
 from gazebook.data.scenes.cue import Cue, plant
+from gazebook.data.scenes.drawing import Drawing
 from gazebook.data.scenes.objects import ATTRIBUTES, CLASS_NAMES, OBJECTS
 from gazebook.data.scenes.render import SIZES, Rendered, render
 from gazebook.data.scenes.specs import BACKGROUNDS, HOME, Specs, draw
@@ -30,9 +31,9 @@ __all__ = [
     "OBJECTS",
     "SIZES",
     "Cue",
+    "Drawing",
     "Rendered",
     "Specs",
-    "describe",
     "draw",
     "home_backgrounds",
     "load",
@@ -58,11 +59,11 @@ def load(
     count = DEFAULT_IMAGES[split] if images is None else images
     if count < 1:
         raise GazebookError(f"{count} scenes were asked for; ask for at least 1")
-    specs = draw(np.arange(count), seed=seed, split=split, **parameters)
-    rendered = render(specs, size)
+    drawing = Drawing(np.arange(count), split, size, {"seed": seed, **parameters})
+    rendered = drawing()
     if cue is not None:
-        rendered = plant(rendered, specs.labels, np.arange(count), Cue(**cue), seed=seed, split=split)
-    return image_set(split, specs, rendered)
+        rendered = plant(rendered, drawing.specs().labels, np.arange(count), Cue(**cue), seed=seed, split=split)
+    return image_set(split, drawing, rendered)
 
 
 def training_size(*, images: int | None = None, **_) -> int:
@@ -74,19 +75,14 @@ def prepare(root: str | Path | None = None) -> None:
     """Scenes need no files."""
 
 
-def describe(images: ImageSet, options: dict) -> Specs:
-    """The descriptions of the scenes of an ImageSet that `load` made with these options, to be drawn again in another way."""
-    kept = {k: v for k, v in options.items() if k not in ("size", "images", "cue")}
-    return draw(np.array([int(i) for i in images.ids]), split=images.split, **kept)
-
-
 def home_backgrounds() -> np.ndarray:
     """The background that goes with each class, int64 [C]."""
     return np.array([BACKGROUNDS.index(HOME[name]) for name in CLASS_NAMES])
 
 
-def image_set(split: str, specs: Specs, rendered: Rendered) -> ImageSet:
-    """Descriptions and their pictures as an ImageSet."""
+def image_set(split: str, drawing: Drawing, rendered: Rendered) -> ImageSet:
+    """Scenes and how they were drawn as an ImageSet."""
+    specs = drawing.specs()
     return ImageSet(
         "scenes",
         split,
@@ -101,4 +97,5 @@ def image_set(split: str, specs: Specs, rendered: Rendered) -> ImageSet:
         attributes=torch.from_numpy(rendered.attributes),
         attribute_names=ATTRIBUTES if rendered.attributes.shape[1] == len(ATTRIBUTES) else (*ATTRIBUTES, CUE),
         ids=tuple(map(str, range(len(specs)))),
+        drawing=drawing,
     )

@@ -1,0 +1,150 @@
+"""Foreground and background surgery: the eight variants of ImageNet-9 (paper 2, as its authors' generator makes them).
+
+What is foreground is always said by a mask, never by black pixels: the authors' generator lets truly black pixels of
+an object become holes. The background of a composite is another picture with its whole bounding box tiled over (Only-BG-T).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+
+from gazebook.errors import GazebookError
+
+if TYPE_CHECKING:  # data sets are cut by this module
+    from gazebook.data.image_set import ImageSet
+
+MIXED = ("mixed_same", "mixed_rand", "mixed_next")
+VARIANTS = ("original", "only_bg_b", "only_bg_t", "no_fg", "only_fg", *MIXED)
+NEEDS_BOX = ("only_bg_b", "only_bg_t", *MIXED)
+NEEDS_MASK = ("no_fg", "only_fg", *MIXED)
+
+
+def variants(image_set: ImageSet, seed: int = 0) -> dict[str, ImageSet]:
+    """All eight variants of a set with masks and boxes, in the paper's order; `seed` draws the backgrounds of composites.
+
+    Raises GazebookError when masks or boxes are missing, a box covers its picture, or a class has too few pictures.
+    """
+    return {name: variant(image_set, name, seed) for name in VARIANTS}
+
+
+def variant(image_set: ImageSet, name: str, seed: int = 0) -> ImageSet:
+    """One of the eight, with the same labels; in a composite `backgrounds` is the class that the background comes from."""
+    _check(image_set, name)
+    if name == "original":
+        return image_set
+    changes: dict = {"source": f"{image_set.source}, {name}"}
+    if name == "only_bg_b":
+        changes["images"] = image_set.images.masked_fill(_inside(image_set)[:, None], 0)
+    elif name == "only_bg_t":
+        changes["images"] = tiled(image_set.images, image_set.boxes)
+    elif name == "no_fg":
+        changes["images"] = image_set.images.masked_fill(image_set.masks[:, None], 0)
+    elif name == "only_fg":
+        changes["images"] = image_set.images.masked_fill(~image_set.masks[:, None], 0)
+    else:
+        partner = partners(image_set.labels, name, image_set.num_classes, seed)
+        behind = tiled(image_set.images, image_set.boxes)[partner]
+        changes["images"] = compose(image_set.images, image_set.masks, behind)
+        changes["backgrounds"] = image_set.labels[partner]
+        changes["background_names"] = image_set.class_names
+    return dataclasses.replace(image_set, **changes)
+
+
+def compose(images: torch.Tensor, masks: torch.Tensor, backgrounds: torch.Tensor) -> torch.Tensor:
+    """Foregrounds over backgrounds: [..., 3, H, W] where masks bool [..., H, W], the backgrounds elsewhere; broadcasts."""
+    return torch.where(masks.unsqueeze(-3), images, backgrounds)
+
+
+def tiled(images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """Only-BG-T: uint8 [N, 3, H, W] with each box (int64 [N, 4], end exclusive) filled by repeating a strip of background.
+
+    Of the full strips left and right of the box, and above and below it, the pair with the larger area is taken, then the
+    wider of the two; repeated from the top left corner over the picture it shows inside the box. A box of no area leaves
+    its picture as it is.
+    """
+    out = images.clone()
+    height, width = images.shape[-2:]
+    for i, box in enumerate(clipped(boxes, height, width).tolist()):
+        x0, y0, x1, y1 = box
+        if x0 >= x1 or y0 >= y1:
+            continue
+        left, right, top, bottom = x0, width - x1, y0, height - y1
+        if max(left, right, top, bottom) == 0:
+            raise GazebookError(f"the box of picture {i} covers it, so there is no background to tile; leave that picture out")
+        rows, columns = torch.arange(y0, y1), torch.arange(x0, x1)
+        if (left + right) * height >= (top + bottom) * width:
+            columns = columns % left if left >= right else x1 + columns % right
+        else:
+            rows = rows % top if top >= bottom else y1 + rows % bottom
+        out[i, :, y0:y1, x0:x1] = images[i][:, rows[:, None], columns]
+    return out
+
+
+def clipped(boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Boxes inside the picture, int64 [N, 4]."""
+    return boxes.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
+
+
+def partners(labels: torch.Tensor, name: str, num_classes: int, seed: int = 0) -> torch.Tensor:
+    """Whose background each picture gets, int64 [N]: never its own.
+
+    mixed_same: a random picture of the same class; mixed_rand: of a class that is uniform over all, its own included (our
+    reading of "random"); mixed_next: of class (y + 1) mod C.
+    """
+    if name not in MIXED:
+        raise GazebookError(f"{name!r} is not a composite; choose from {', '.join(MIXED)}")
+    generator = np.random.default_rng([seed, MIXED.index(name)])
+    y = labels.numpy()
+    members = [np.flatnonzero(y == c) for c in range(num_classes)]
+    wanted = {"mixed_same": y, "mixed_rand": generator.integers(num_classes, size=len(y)), "mixed_next": (y + 1) % num_classes}[
+        name
+    ]
+    position = np.empty(len(y), np.int64)  # of each picture among those of its class
+    for own in members:
+        position[own] = np.arange(len(own))
+    choices = np.array([len(own) for own in members])[wanted] - (wanted == y)
+    if (choices < 1).any():
+        raise GazebookError(
+            f"{name} needs two pictures or more of each of the {num_classes} classes; class {wanted[choices < 1][0]} has "
+            f"{len(members[wanted[choices < 1][0]])}: take more pictures"
+        )
+    drawn = generator.integers(choices)
+    drawn += (wanted == y) & (drawn >= position)  # skips the picture itself
+    return torch.from_numpy(np.array([members[c][k] for c, k in zip(wanted, drawn, strict=True)]))
+
+
+def manifest(image_set: ImageSet, seed: int = 0) -> pd.DataFrame:
+    """What each composite of `variants` is made of: variant, foreground, background, label, background_class (names).
+
+    Pictures are named by the set's ids, else by their place in it.
+    """
+    ids = np.array(image_set.ids or range(len(image_set)))
+    names = np.array(image_set.class_names)
+    tables = []
+    for name in MIXED:
+        partner = partners(image_set.labels, name, image_set.num_classes, seed).numpy()
+        columns = {"foreground": ids, "background": ids[partner], "label": names[image_set.labels.numpy()]}
+        columns["background_class"] = names[image_set.labels.numpy()[partner]]
+        tables.append(pd.DataFrame({"variant": name} | columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _inside(image_set: ImageSet) -> torch.Tensor:
+    """The boxes as masks, bool [N, H, W]."""
+    height, width = image_set.images.shape[-2:]
+    x0, y0, x1, y1 = image_set.boxes[:, :, None, None].unbind(1)
+    y, x = torch.arange(height)[:, None], torch.arange(width)
+    return (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
+
+
+def _check(image_set: ImageSet, name: str) -> None:
+    if name not in VARIANTS:
+        raise GazebookError(f"unknown variant {name!r}; choose from {', '.join(VARIANTS)}")
+    for needs, what in ((NEEDS_MASK, "masks"), (NEEDS_BOX, "boxes")):
+        if name in needs and getattr(image_set, what) is None:
+            raise GazebookError(f"variant {name} needs {what}, and {image_set.source} has none; choose another data set")

@@ -1,0 +1,222 @@
+"""The twelve corruptions of paper 1 (section 3.5; Hendrycks & Dietterich 2019), and a cache of corrupted test sets.
+
+The corruptions themselves are those of the package `imagecorruptions`. Its constants are made for photographs of 224
+pixels, so it matters how a picture of 32 pixels gets there: see PROTOCOLS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from gazebook.data.image_set import ImageSet
+from gazebook.data.sources import cache_folder
+from gazebook.errors import BudgetSpentError, GazebookError
+from gazebook.files import atomic_write
+from gazebook.machine import usable_cores
+
+# in the order of the paper's figure 3
+CORRUPTIONS = (
+    "brightness", "contrast", "saturate", "defocus_blur", "motion_blur", "zoom_blur",
+    "gaussian_noise", "impulse_noise", "spatter", "snow", "fog", "jpeg_compression",
+)  # fmt: skip
+SEVERITIES = (1, 2, 3, 4, 5)
+# upsampled: enlarged bicubically to 224 px, corrupted, shrunk bicubically without antialiasing (the study's released
+# notebooks); upsampled_area: shrunk by averaging areas, which averages pixel noise away; direct: corrupted as it is
+PROTOCOLS = ("upsampled", "upsampled_area", "direct")
+LARGE = 224
+SMALLEST = 32  # the package refuses smaller pictures
+MADE = 2  # raise it with every change of what is made here
+CHUNK = 50  # images a task: the slowest corruption takes about 0.1 s an image
+FEW = 500  # corrupted pictures for which another process is not worth its start
+
+
+def corrupt(images: np.ndarray, name: str, severity: int, *, protocol: str = "direct", seed: int = 0) -> np.ndarray:
+    """Corrupt uint8 [N, H, W, 3] at a severity of 1 to 5 -> uint8 of the same shape.
+
+    Each picture has its own random stream, from the seed, the corruption, the severity and its place in `images`; numpy's
+    global generator is left as it was. Raises GazebookError for a name, severity, protocol or shape that does not exist.
+    """
+    images = np.asarray(images)
+    _check(name, severity, protocol)
+    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8 or min(images.shape[1:3]) < SMALLEST:
+        raise GazebookError(
+            f"images are {images.dtype} {images.shape}; corruptions need uint8 [N, H, W, 3] of at least {SMALLEST} px"
+        )
+    return _corrupt(images, name, severity, protocol, seed, first=0)
+
+
+def corrupted(images: ImageSet, name: str, severity: int, *, protocol: str = "upsampled", seed: int = 0) -> torch.Tensor:
+    """The pictures of a set, corrupted: uint8 [N, 3, H, W], from the cache; a missing or damaged file is made anew."""
+    file = cache_file(images, name, severity, protocol, seed)
+    if (stored := _read(file, tuple(images.images.shape))) is not None:
+        return stored
+    prepare(images, protocol, [(name, severity)], seed=seed, processes=1)
+    return _read(file, tuple(images.images.shape))
+
+
+def prepare(
+    images: ImageSet,
+    protocol: str,
+    conditions: Iterable[tuple[str, int]],
+    *,
+    seed: int = 0,
+    processes: int | None = None,
+    progress: bool = True,
+    deadline: float | None = None,
+) -> int:
+    """Make the cache files that are missing, in parallel over the cores; returns how many were made.
+
+    `deadline` (time.monotonic) stops with BudgetSpentError; what is complete is kept. Raises GazebookError for pictures
+    that are too small.
+    """
+    if min(images.images.shape[-2:]) < SMALLEST:
+        raise GazebookError(f"pictures are {tuple(images.images.shape[-2:])}; corruptions need at least {SMALLEST} px")
+    conditions = [c for c in conditions if _read(cache_file(images, *c, protocol, seed), tuple(images.images.shape)) is None]
+    for condition in conditions:
+        _check(*condition, protocol)
+    if not conditions:
+        return 0
+    pictures = np.ascontiguousarray(images.images.permute(0, 2, 3, 1).numpy())
+    processes = min(processes or usable_cores(), max(1, len(conditions) * len(images) // FEW))
+    bar = tqdm(
+        total=len(conditions) * len(images), desc=f"corrupting ({protocol})", unit=" images", disable=not progress, delay=2
+    )
+    with bar:
+        chunks = _serial if processes == 1 else _parallel
+        parts: dict[tuple[str, int], dict[int, np.ndarray]] = {c: {} for c in conditions}
+        for condition, start, part in chunks(pictures, conditions, protocol, seed, processes):
+            parts[condition][start] = part
+            bar.update(len(part))
+            if deadline is not None and time.monotonic() > deadline:
+                raise BudgetSpentError("the time budget ended while pictures were corrupted; the same call goes on from here")
+            if sum(map(len, parts[condition].values())) == len(pictures):
+                whole = np.concatenate([array for _, array in sorted(parts.pop(condition).items())])
+                _write(cache_file(images, *condition, protocol, seed), torch.from_numpy(whole.transpose(0, 3, 1, 2).copy()))
+    return len(conditions)
+
+
+def cache_file(images: ImageSet, name: str, severity: int, protocol: str, seed: int) -> Path:
+    """Where a corrupted set is kept: named by the pictures' hash, the condition, the seed and the package's version."""
+    made_from = f"{MADE} {images.fingerprint} {seed} {version('imagecorruptions-imaug')} {cv2.__version__.split('.')[0]}"
+    digest = hashlib.sha256(made_from.encode()).hexdigest()[:16]
+    return cache_folder() / "corrupted" / f"{digest}-{protocol}-{name}-{severity}.safetensors"
+
+
+def _check(name: str, severity: int, protocol: str) -> None:
+    for kind, given, known in (
+        ("corruption", name, CORRUPTIONS), ("severity", severity, SEVERITIES), ("protocol", protocol, PROTOCOLS),
+    ):  # fmt: skip
+        if given not in known:
+            raise GazebookError(f"unknown {kind} {given!r}; choose from {', '.join(map(str, known))}")
+
+
+def _corrupt(images: np.ndarray, name: str, severity: int, protocol: str, seed: int, first: int) -> np.ndarray:
+    out = np.empty_like(images)
+    state = np.random.get_state()  # the package draws from numpy's global generator
+    try:
+        for i, image in enumerate(images):
+            words = np.random.SeedSequence([seed, CORRUPTIONS.index(name), severity, first + i]).generate_state(4)
+            np.random.seed(words)
+            out[i] = _one(image, name, severity, protocol, int(words[0]))
+    finally:
+        np.random.set_state(state)
+    return out
+
+
+def _one(image: np.ndarray, name: str, severity: int, protocol: str, seed: int) -> np.ndarray:
+    from imagecorruptions import corrupt as library_corrupt  # takes seconds, and few who import this module need it
+
+    own = {"seed": seed} if name == "impulse_noise" else {}  # the one that does not draw from the global generator
+    if protocol == "direct":
+        return library_corrupt(image, severity, name, **own)
+    large = cv2.resize(image, (LARGE, LARGE), interpolation=cv2.INTER_CUBIC)
+    large = library_corrupt(large, severity, name, **own)
+    shrink = cv2.INTER_AREA if protocol == "upsampled_area" else cv2.INTER_CUBIC
+    return cv2.resize(large, image.shape[1::-1], interpolation=shrink)
+
+
+def _starts(pictures: np.ndarray) -> Sequence[int]:
+    return range(0, len(pictures), CHUNK)
+
+
+def _serial(pictures: np.ndarray, conditions, protocol: str, seed: int, processes: int):
+    """Chunks made in this process: (condition, first image, pictures)."""
+    for condition in conditions:
+        for start in _starts(pictures):
+            yield condition, start, _corrupt(pictures[start : start + CHUNK], *condition, protocol, seed, start)
+
+
+def _parallel(pictures: np.ndarray, conditions, protocol: str, seed: int, processes: int):
+    """The same from a pool of processes, in the order in which they are done."""
+    slow_first = sorted(conditions, key=lambda c: c[0] != "zoom_blur")
+    with ProcessPoolExecutor(processes, get_context("spawn"), _keep, (pictures,)) as pool, _cancelling(pool):
+        tasks = {
+            pool.submit(_kept_chunk, start, condition, protocol, seed): (condition, start)
+            for condition in slow_first
+            for start in _starts(pictures)
+        }
+        for task in as_completed(tasks):
+            yield *tasks.pop(task), task.result()
+
+
+@contextmanager
+def _cancelling(pool: ProcessPoolExecutor):
+    """After an error or a stop, what has not begun does not begin."""
+    try:
+        yield
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _keep(pictures: np.ndarray) -> None:
+    cv2.setNumThreads(1)
+    _kept.append(pictures)
+
+
+def _kept_chunk(start: int, condition: tuple[str, int], protocol: str, seed: int) -> np.ndarray:
+    return _corrupt(_kept[0][start : start + CHUNK], *condition, protocol, seed, start)
+
+
+_kept: list[np.ndarray] = []  # in a pool's process: the pictures, sent once instead of with every task
+
+
+def _write(file: Path, images: torch.Tensor) -> None:
+    with atomic_write(file) as partial:
+        save_file({"images": images}, partial, metadata={"sha256": _sha256(images)})
+
+
+@cache  # one model after another sees the same pictures
+def _read_once(file: Path, changed: int) -> torch.Tensor:
+    with safe_open(file, "pt") as stored:
+        images = stored.get_tensor("images")
+        if stored.metadata().get("sha256") != _sha256(images):
+            raise ValueError("checksum")
+        return images
+
+
+def _read(file: Path, shape: tuple[int, ...]) -> torch.Tensor | None:
+    """The pictures of a cache file; None when it is missing, damaged or of another shape."""
+    try:
+        images = _read_once(file, file.stat().st_mtime_ns)
+    except (OSError, SafetensorError, ValueError, AttributeError, KeyError):
+        return None
+    return images if tuple(images.shape) == shape else None
+
+
+def _sha256(images: torch.Tensor) -> str:
+    return hashlib.sha256(images.numpy().data).hexdigest()

@@ -1,0 +1,28 @@
+"""Paper 2: Noise or Signal (Xiao, Engstrom, Ilyas, Madry 2020), the role of image backgrounds."""
+
+from gazebook.papers.backgrounds.claims import CLAIMS
+from gazebook.papers.backgrounds.grid import (
+    AXES,
+    LARGE,
+    TRAINING_SETS,
+    axes,
+    checkpoints,
+    family,
+    grid,
+    parts,
+    pretrained,
+    reference,
+    released,
+    rulers,
+    scenes,
+    sets,
+    trained_on,
+)
+from gazebook.papers.backgrounds.results import gate, results
+
+TITLE = "Noise or Signal: the role of image backgrounds"
+
+__all__ = [
+    "AXES", "CLAIMS", "LARGE", "TITLE", "TRAINING_SETS", "axes", "checkpoints", "family", "gate", "grid", "parts",
+    "pretrained", "reference", "released", "results", "rulers", "scenes", "sets", "trained_on",
+]  # fmt: skip

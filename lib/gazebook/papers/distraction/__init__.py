@@ -1,0 +1,24 @@
+"""Paper 4: training that hides what the model looks at (Morales et al. 2021)."""
+
+from gazebook.papers.distraction.claims import CLAIMS
+from gazebook.papers.distraction.grid import (
+    AXES,
+    METHODS,
+    axes,
+    checkpoints,
+    fine_tuned,
+    grid,
+    leaky,
+    main,
+    on_set,
+    rulers,
+    sweep,
+)
+from gazebook.papers.distraction.results import gate, results
+
+TITLE = "Playing to distraction: training that hides what the model looks at"
+
+__all__ = [
+    "AXES", "CLAIMS", "METHODS", "TITLE", "axes", "checkpoints", "fine_tuned", "gate", "grid", "leaky", "main", "on_set",
+    "results", "rulers", "sweep",
+]  # fmt: skip

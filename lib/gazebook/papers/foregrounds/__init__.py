@@ -1,0 +1,27 @@
+"""Paper 3: sensitivity to foregrounds, backgrounds and visual attributes (RIVAL10; Moayeri et al. 2022)."""
+
+from gazebook.papers.foregrounds.claims import CLAIMS
+from gazebook.papers.foregrounds.grid import (
+    AXES,
+    MODELS,
+    axes,
+    checkpoints,
+    cues,
+    grid,
+    images,
+    on_images,
+    on_scenes,
+    parts,
+    pretrained,
+    rulers,
+    scenes,
+    with_cue,
+)
+from gazebook.papers.foregrounds.results import gate, results
+
+TITLE = "RIVAL10: sensitivity to foregrounds, backgrounds and attributes"
+
+__all__ = [
+    "AXES", "CLAIMS", "MODELS", "TITLE", "axes", "checkpoints", "cues", "gate", "grid", "images", "on_images", "on_scenes",
+    "parts", "pretrained", "results", "rulers", "scenes", "with_cue",
+]  # fmt: skip

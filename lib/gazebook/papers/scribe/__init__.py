@@ -1,0 +1,27 @@
+"""Paper 1: SCrIBE (Liu, Lehman, AlRegib 2020), robustness and overfitting of implicit-background models."""
+
+from gazebook.papers.scribe.claims import CLAIMS
+from gazebook.papers.scribe.grid import (
+    AXES,
+    axes,
+    checkpoints,
+    control,
+    grid,
+    heads,
+    parts,
+    published,
+    rulers,
+    scales,
+    shown,
+    single,
+    sizes,
+    sweeps,
+)
+from gazebook.papers.scribe.results import gate, results
+
+TITLE = "SCrIBE: implicit background and overfitting without labels"
+
+__all__ = [
+    "AXES", "CLAIMS", "TITLE", "axes", "checkpoints", "control", "gate", "grid", "heads", "parts", "published", "results",
+    "rulers", "scales", "shown", "single", "sizes", "sweeps",
+]  # fmt: skip

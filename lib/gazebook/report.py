@@ -1,0 +1,294 @@
+"""The overfit criterion as a tool: SCrIBE models, a folder of unlabelled images, a ranking with intervals and a report."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import io
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from safetensors import SafetensorError
+from torch import nn
+from tqdm import tqdm
+
+import gazebook
+from gazebook import data, metrics, models, plots
+from gazebook.data.image_folder import Images
+from gazebook.errors import GazebookError
+from gazebook.explain import segmentation_mask
+from gazebook.files import atomic_write
+from gazebook.ledger import project_folder
+from gazebook.measure.attention import read_attention
+from gazebook.models import lse_pool
+from gazebook.runs import Run
+from gazebook.train import checkpoint, to_float
+
+METRICS = {
+    "sparsity": "sparsity",
+    "regions": "regions",
+    "classes": "classes in the region",
+    "entropy": "entropy of the prediction (nats)",
+}
+BATCH = 250
+FEW = 100  # images below which the report warns
+SHOWN = 8  # images in the figure of masks
+SIZE = 32  # pixels, of all image sets that this project trains on by default
+# fields of Run in which models of one recipe may differ
+WITHIN_A_RECIPE = {"fraction", "seed", "train_images", "evaluation", "test_images"}
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A model with a name, its input size in pixels, and what is known of its training.
+
+    `module.cam(x)` gives class maps [N, C, h, w] for images float [N, 3, H, W] in [0, 1]; `recipe` is None for a module
+    that this project did not train.
+    """
+
+    name: str
+    module: nn.Module
+    size: int = SIZE
+    recipe: dict | None = None
+    class_names: tuple[str, ...] = field(default=())
+
+
+def load_model(spec: str | Path, size: int | None = None) -> Audited:
+    """A checkpoint of this project (a .safetensors file), or PACKAGE.MODULE:NAME, where NAME is a torch module or a function
+    that returns one. Raises GazebookError with the remedy.
+    """
+    text = str(spec)
+    if text.endswith(".safetensors"):
+        return _from_checkpoint(Path(text), size)
+    if ":" in text:
+        return _from_python(text, size)
+    raise GazebookError(
+        f"{text} is not a model; give a .safetensors checkpoint such as results/weights/KEY.safetensors, or "
+        "PACKAGE.MODULE:NAME for a torch module with .cam"
+    )
+
+
+def unique_names(models: Sequence[Audited]) -> list[Audited]:
+    """The models with names that differ: where two have the same name, a number is added."""
+    names = [model.name for model in models]
+    return [
+        replace(model, name=f"{model.name} ({names[: i + 1].count(model.name)})") if names.count(model.name) > 1 else model
+        for i, model in enumerate(models)
+    ]
+
+
+def published_models() -> list[Path]:
+    """The checkpoints of one recipe, trained for equal epochs, that come with the project's checkout."""
+    folder = project_folder()
+    files = sorted((folder / "book" / "results" / "weights").glob("*.safetensors")) if folder else []
+    return [f for f in files if (run := _run(f)).study == "scribe" and "updates" not in run.canonical()]
+
+
+def _from_checkpoint(file: Path, size: int | None) -> Audited:
+    if not file.is_file():
+        raise GazebookError(
+            f"{file} does not exist; gazebook grid scribe leaves checkpoints in results/weights/ (a run whose record came from "
+            "elsewhere has none: delete its record and run again)"
+        )
+    run = _run(file)
+    names = data.class_names(run.data)
+    module = models.build(run.trunk, len(names), run.head, run.head_options, **run.trunk_options)
+    checkpoint.restore(file, module)
+    if run.head != "scribe":
+        raise GazebookError(f"{file} has a {run.head} head; its maps have no background: give SCrIBE checkpoints")
+    recipe = {name: value for name, value in run.canonical().items() if name not in WITHIN_A_RECIPE}
+    return Audited(_title(run), module.eval(), size or SIZE, recipe, names)
+
+
+def _run(file: Path) -> Run:
+    """The run whose weights a checkpoint holds."""
+    try:
+        return Run.from_dict(json.loads(checkpoint.read_metadata(file)["run"]))
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise GazebookError(
+            f"{file} is not a checkpoint of this project ({error}); give one, or PACKAGE.MODULE:NAME"
+        ) from error
+
+
+def _title(run: Run) -> str:
+    images = f"{run.fraction:.0%} of {run.train_images}" if run.train_images else f"{run.fraction:.0%}"
+    length = "" if run.updates is None else f", {run.updates} updates"
+    return f"{run.augmentation}, {images} images, seed {run.seed}{length}"
+
+
+def _from_python(text: str, size: int | None) -> Audited:
+    module_name, _, attribute = text.rpartition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # a module beside the user
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+        module = found if isinstance(found, nn.Module) else found()
+    except Exception as error:
+        raise GazebookError(
+            f"{text} could not be loaded ({type(error).__name__}: {error}); correct PACKAGE.MODULE:NAME"
+        ) from error
+    if not isinstance(module, nn.Module) or not callable(getattr(module, "cam", None)):
+        raise GazebookError(f"{text} is no torch module with .cam(images) -> class maps [N, C, h, w]; add that method")
+    module = module.eval()
+    try:
+        with torch.no_grad():
+            maps = module.cam(torch.zeros(1, 3, size or SIZE, size or SIZE))
+    except Exception as error:
+        raise GazebookError(f"{text}.cam failed on an image of {size or SIZE} px ({error}); give its --size") from error
+    if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
+        shown = f"shape {tuple(maps.shape)}" if isinstance(maps, torch.Tensor) else type(maps).__name__
+        raise GazebookError(f"{text}.cam gives {shown}; expected class maps [N, C, h, w]")
+    return Audited(text, module, size or SIZE, None, tuple(f"class {i}" for i in range(maps.shape[1])))
+
+
+@torch.no_grad()
+def audit(models: Sequence[Audited], images: dict[int, Images], device: str = "cpu", progress: bool = True) -> pd.DataFrame:
+    """One row per model and image: sparsity, regions, classes, entropy, confidence, predicted class. `images` by size."""
+    rows = []
+    for model in tqdm(models, "auditing", unit=" models", delay=2, disable=not progress, leave=False):
+        given = images[model.size]
+        module = model.module.to(device)
+        for start in range(0, len(given.images), BATCH):
+            batch = given.images[start : start + BATCH]
+            maps = module.cam(to_float(batch.to(device)))
+            read, _ = read_attention(maps, batch.shape[-2:])
+            p = _pooled(module, maps).softmax(dim=1).double()
+            part = {name: read[name].double().cpu().numpy() for name in ("sparsity", "classes")}
+            part["regions"] = metrics.regions_per_image(read["a"].cpu().numpy())
+            part["entropy"] = -torch.special.xlogy(p, p).sum(dim=1).cpu().numpy()
+            part["confidence"] = p.max(dim=1).values.cpu().numpy()
+            part["predicted"] = [model.class_names[i] for i in p.argmax(dim=1).tolist()]
+            names = given.names[start : start + BATCH]
+            rows.append(pd.DataFrame({"model": model.name, "image": names, **part}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def summary(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """A row a model, the sparsest first: its rank, means with 95% bootstrap intervals over images, and `clear`: whether it
+    is sparser than the next model, image by image, by more than the interval of the difference.
+    """
+    table = rows.pivot_table(index="image", columns="model", values="sparsity", sort=False)
+    order = list(table.mean().sort_values(ascending=False, kind="stable").index)
+    lines = []
+    for rank, name in enumerate(order, 1):
+        own = rows[rows["model"] == name]
+        line = {"rank": rank, "model": name, "images": len(own)}
+        for metric in METRICS:
+            values = own[metric].to_numpy(float)
+            line[metric] = values.mean()
+            line[f"{metric}_low"], line[f"{metric}_high"] = metrics.bootstrap_interval(values, seed=seed)
+        if rank < len(order):
+            difference = (table[name] - table[order[rank]]).to_numpy()
+            line["clear"] = metrics.bootstrap_interval(difference, seed=seed)[0] > 0
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def notes(models: Sequence[Audited], images: Images) -> list[str]:
+    """What a reader of the ranking must know: images skipped or few, models of different recipes."""
+    found = []
+    if images.skipped:
+        name, reason = next(iter(images.skipped.items()))
+        found.append(f"Skipped, because they could not be read: {len(images.skipped)} (first {name}: {reason}).")
+    if len(images.names) < FEW:
+        found.append(f"Few images ({len(images.names)}): intervals are wide; give {FEW} or more.")
+    recipes = [model.recipe for model in models]
+    if len(models) > 1 and any(recipe is None for recipe in recipes):
+        found.append("How some models were trained is not known here: the ranking means something within one recipe only.")
+    elif different := sorted({k for a in recipes for b in recipes for k in {*a, *b} if a.get(k) != b.get(k)}):
+        found.append(
+            f"The models differ in {', '.join(different)}: sparsity ranks models of one recipe only; across recipes the order "
+            "turns round in the paper's own tables."
+        )
+    found.append("Sparsity also grows with the length of training: compare models that were trained for equally many epochs.")
+    return found
+
+
+def _pooled(module: torch.nn.Module, maps: torch.Tensor) -> torch.Tensor:
+    """Image logits of class maps: by the module's own head, where it has one that this project knows."""
+    head = getattr(module, "head", None)
+    return head.pool(maps) if callable(getattr(head, "pool", None)) else lse_pool(maps)
+
+
+def interval_text(line: pd.Series, metric: str) -> str:
+    """'0.640 [0.630, 0.650]'."""
+    value, low, high = (np.format_float_positional(line[k], 3, unique=False) for k in _bounds(metric))
+    return f"{value} [{low}, {high}]"
+
+
+def _bounds(metric: str) -> tuple[str, str, str]:
+    return metric, f"{metric}_low", f"{metric}_high"
+
+
+def text_table(summed: pd.DataFrame) -> pd.DataFrame:
+    """The summary for people: a row a model, means with their intervals; `≈` marks a rank that is not clear of the next."""
+    rows = []
+    for _, line in summed.iterrows():
+        unclear = line.get("clear") is False or line.get("clear") == False  # noqa: E712 (numpy's own False)
+        rank = f"{line['rank']}{' ≈' if unclear else ''}"
+        rows.append({"rank": rank, "model": line["model"], **{m: interval_text(line, m) for m in METRICS}})
+    return pd.DataFrame(rows)
+
+
+def figure(summed: pd.DataFrame) -> Figure:
+    """Mean and interval of each measure, a row a model, the sparsest on top."""
+    fig, axes = plt.subplots(1, len(METRICS), figsize=(3 + 2.6 * len(METRICS), 1.4 + 0.34 * len(summed)), sharey=True)
+    colour, *_ = plots.palette(["bar"]).values()
+    for ax, (metric, title) in zip(axes, METRICS.items(), strict=True):
+        low, high = summed[metric] - summed[f"{metric}_low"], summed[f"{metric}_high"] - summed[metric]
+        ax.errorbar(summed[metric], range(len(summed)), xerr=[low, high], fmt="o", color=colour, capsize=3)
+        ax.set(xlabel=title)
+    axes[0].set(yticks=range(len(summed)), yticklabels=summed["model"])
+    axes[0].invert_yaxis()
+    fig.tight_layout()
+    return fig
+
+
+@torch.no_grad()
+def mask_figure(models: Sequence[Audited], images: dict[int, Images], summed: pd.DataFrame, count: int = SHOWN) -> Figure:
+    """The first images, and each model's segmentation mask of them, in the order of the ranking."""
+    first = images[models[0].size]
+    models = sorted(models, key=lambda model: list(summed["model"]).index(model.name))
+    cells = [list(plots.as_images(first.images[:count].numpy()))]
+    for model in models:
+        shown = images[model.size].images[:count]
+        cells.append(list(segmentation_mask(shown, model.module.cpu().cam(to_float(shown)))))
+    columns = [str(i + 1) for i in range(len(cells[0]))]
+    return plots.image_grid(cells, rows=["image", *(m.name for m in models)], columns=columns)
+
+
+def write_html(
+    file: str | Path, summed: pd.DataFrame, said: Sequence[str], figures: dict[str, Figure], folder: str, count: int
+) -> Path:
+    """A report in one file without links to elsewhere. Raises GazebookError when it cannot be written."""
+    file = Path(file)
+    template = jinja2.Template(files("gazebook").joinpath("report.html").read_text(encoding="utf-8"), autoescape=True)
+    page = template.render(
+        table=text_table(summed).to_dict("records"),
+        headings=["rank", "model", *METRICS.values()],
+        notes=said,
+        figures={alt: _encoded(fig) for alt, fig in figures.items()},
+        folder=folder,
+        count=count,
+        version=gazebook.__version__,
+    )
+    with atomic_write(file, "give another --html") as partial:
+        partial.write_text(page, encoding="utf-8")
+    return file
+
+
+def _encoded(fig: Figure) -> str:
+    content = io.BytesIO()
+    fig.savefig(content, format="png", dpi=130, bbox_inches="tight")
+    plt.close(fig)
+    return base64.b64encode(content.getvalue()).decode()
