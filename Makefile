@@ -7,7 +7,7 @@ BIN := .venv/bin
 book: install ## train the demo, execute every notebook, render, print the path of the first page
 	$(BIN)/gazebook book
 
-published: install ## render the published results (real pictures), without data and without training
+published: install ## render the published results (real images), without data and without training
 	$(BIN)/gazebook book --profile published
 
 test: install ## all tests

@@ -31,7 +31,7 @@ def axes():
 
 
 def record(run, accuracy, rows=(), **arrays) -> Record:
-    """Predictions with these accuracies: the pictures that are right on one variant are right on all easier ones."""
+    """Predictions with these accuracies: the images that are right on one variant are right on all easier ones."""
     labels = np.arange(N) % CLASSES
     hardness = np.random.default_rng(0).permutation(N) / N
     found, predictions = [], []
@@ -53,7 +53,7 @@ def tries(first, ten, whole) -> np.ndarray:
 
 
 def saliency(inside) -> np.ndarray:
-    """float16 [3, S]: masks of .2 of the picture; Grad-CAM and gradient with about this share inside."""
+    """float16 [3, S]: masks of .2 of the image; Grad-CAM and gradient with about this share inside."""
     spread = np.linspace(-0.05, 0.05, 200)
     return np.stack([0.2 + 0 * spread, inside + spread, inside + spread]).astype(np.float16)
 

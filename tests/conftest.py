@@ -54,7 +54,7 @@ def site(tmp_path_factory) -> Path:
     shutil.copy(ROOT / "_config.yml", folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GAZEBOOK_RESULTS", str(folder / "results"))
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))  # of corrupted pictures
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))  # of corrupted images
         book.execute_chapters(folder, TINY)
         return book.render(folder).parent
 

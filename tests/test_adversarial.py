@@ -18,7 +18,7 @@ def scenes():
 
 
 def hashed(classes):
-    """A classifier whose answer depends on the picture alone, in no simple way."""
+    """A classifier whose answer depends on the image alone, in no simple way."""
     weight = torch.randint(1, 97, (3 * 32 * 32,), generator=torch.Generator().manual_seed(7))
 
     def predict(images):

@@ -1,4 +1,4 @@
-"""The audit: any folder of pictures, any SCrIBE model, one line for what is wrong."""
+"""The audit: any folder of images, any SCrIBE model, one line for what is wrong."""
 
 import json
 import re
@@ -43,7 +43,7 @@ number = 3
 
 @pytest.fixture
 def folder(tmp_path):
-    """Scenes, a broken picture, a grey one, one with transparency, one of one pixel, a text."""
+    """Scenes, a broken image, a grey one, one with transparency, one of one pixel, a text."""
     place = tmp_path / "pictures"
     (place / "more").mkdir(parents=True)
     for i, image in enumerate(data.load("scenes", "test", images=6).images):
@@ -136,7 +136,7 @@ def test_the_command_prints_plots_and_writes_a_report(monkeypatch, capsys, folde
     assert (
         code == 0
         and "none, 100% of 60 images, seed 1" in out
-        and "could not be read: 1 (first broken.png: no picture, or damaged)" in out
+        and "could not be read: 1 (first broken.png: no image, or damaged)" in out
     )
     page = outputs["report.html"].read_text()
     assert page.count("data:image/png;base64,") == 2 and "seed 0" in page and not re.search(r"(src|href)=.http", page)
@@ -207,7 +207,7 @@ def test_folders_without_pictures(monkeypatch, capsys, tmp_path, checkpoint_file
     empty = tmp_path / "empty"
     empty.mkdir()
     code, _, err = call(monkeypatch, capsys, empty, file)
-    assert code == 2 and "holds no readable picture, none; give a folder" in err
+    assert code == 2 and "holds no readable image, none; give a folder" in err
     (empty / "a.png").write_bytes(b"nothing")
     code, _, err = call(monkeypatch, capsys, empty, file)
     assert code == 2 and "1 that do not decode (first a.png)" in err

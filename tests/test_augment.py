@@ -12,7 +12,7 @@ from gazebook.images.augment import AUGMENTATIONS, color, combined, crop, flip, 
 DRAWS = 3000
 SIZE = 32
 
-# The reference: torchvision's transforms with the study's magnitudes, one picture at a time through Pillow.
+# The reference: torchvision's transforms with the study's magnitudes, one image at a time through Pillow.
 REFERENCE = {
     "crop": v2.RandomCrop(SIZE, padding=8),
     "flip": v2.RandomHorizontalFlip(),
@@ -25,7 +25,7 @@ GEOMETRIC = ("crop", "flip", "rotate", "perspective")
 
 
 def landmarks() -> torch.Tensor:
-    """A black picture with a red, a green and a blue 3x3 dot: channel c holds one landmark."""
+    """A black image with a red, a green and a blue 3x3 dot: channel c holds one landmark."""
     image = torch.zeros(3, SIZE, SIZE, dtype=torch.uint8)
     for channel, (y, x) in enumerate([(9, 12), (16, 22), (23, 14)]):
         image[channel, y - 1 : y + 2, x - 1 : x + 2] = 255
@@ -73,7 +73,7 @@ def test_landmarks_go_where_torchvision_sends_them(name):
 
 
 def natural() -> torch.Tensor:
-    """A smooth coloured picture, so that jitter has hue, saturation and contrast to change."""
+    """A smooth coloured image, so that jitter has hue, saturation and contrast to change."""
     y, x = torch.meshgrid(torch.linspace(0, 1, SIZE), torch.linspace(0, 1, SIZE), indexing="ij")
     image = torch.stack([0.2 + 0.6 * x, 0.7 - 0.4 * y * x, 0.3 + 0.3 * torch.sin(5 * y)])
     return (image * 255).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""The eight variants, pixel by pixel on hand-made pictures, and the properties that they must have on any."""
+"""The eight variants, pixel by pixel on hand-made images, and the properties that they must have on any."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def make(images, labels, masks=None, boxes=None, names=("a", "b", "c")) -> Image
 
 @pytest.fixture
 def six():
-    """Six pictures of 8 x 8 in three classes: picture i has the value 10 (i + 1) + column; the object, at rows 2 to 4 and
+    """Six images of 8 x 8 in three classes: image i has the value 10 (i + 1) + column; the object, at rows 2 to 4 and
     columns 3 to 5, is 200 + i, without its corners in the mask; the box is the whole square.
     """
     images = np.zeros((6, 3, SIZE, SIZE), np.uint8)
@@ -82,7 +82,7 @@ def test_boxes_that_leave_the_picture_are_clipped_and_empty_ones_change_nothing(
 def test_a_box_that_covers_its_picture_has_no_background(six):
     boxes = six.boxes.clone()
     boxes[4] = torch.tensor([-1, 0, 9, 8])
-    with pytest.raises(GazebookError, match="box of picture 4 covers it"):
+    with pytest.raises(GazebookError, match="box of image 4 covers it"):
         composite.tiled(six.images, boxes)
 
 
@@ -164,7 +164,7 @@ def test_what_cannot_be_made_is_refused(six):
     with pytest.raises(GazebookError, match="variant only_bg_t needs boxes"):
         composite.variant(make(six.images, [0] * 6, masks=six.masks), "only_bg_t")
     for name, labels in (("mixed_same", [0, 0, 1, 1, 2, 0]), ("mixed_next", [0, 0, 0, 2, 2, 2])):
-        with pytest.raises(GazebookError, match=f"{name} needs two pictures or more of each of the 3 classes"):
+        with pytest.raises(GazebookError, match=f"{name} needs two images or more of each of the 3 classes"):
             composite.partners(torch.tensor(labels), name, 3)
 
 

@@ -1,4 +1,4 @@
-"""Corrupted pictures: the package's own, the same for all models, cached and checked."""
+"""Corrupted images: the package's own, the same for all models, cached and checked."""
 
 import cv2
 import imagecorruptions
@@ -42,7 +42,7 @@ def test_chance_is_seeded_picture_by_picture(pictures, name):
     assert not np.array_equal(mine, corrupt.corrupt(pictures, name, 2, seed=6))
     same = np.stack([pictures[0]] * 2)
     first, second = corrupt.corrupt(same, name, 2)
-    assert not np.array_equal(first, second), "each picture has its own stream"
+    assert not np.array_equal(first, second), "each image has its own stream"
 
 
 def test_enlarging_first_is_cubic_up_and_cubic_or_area_down(pictures):
@@ -100,7 +100,7 @@ def test_a_set_is_made_once_and_is_the_same_as_without_the_cache(cache, scenes, 
     assert file.stat().st_mtime_ns == made
     corrupt.corrupted(few, "snow", 4, protocol="direct", seed=3)
     corrupt.corrupted(scenes.select(torch.arange(4)), "snow", 4, protocol="direct", seed=2)
-    assert len(list(cache.iterdir())) == 3, "another seed, and other pictures, are other files"
+    assert len(list(cache.iterdir())) == 3, "another seed, and other images, are other files"
 
 
 @pytest.mark.parametrize("damage", ["emptied", "cut", "changed"])

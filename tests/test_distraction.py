@@ -55,7 +55,7 @@ class Peak(torch.nn.Module):
 
 
 def bright(row, column, side=16):
-    """A black picture with one bright cell of 4 x 4 pixels."""
+    """A black image with one bright cell of 4 x 4 pixels."""
     x = torch.zeros(1, 3, side, side)
     x[:, 0, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 1
     return x

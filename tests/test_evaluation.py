@@ -41,7 +41,7 @@ def numbered(count, size):
 
 
 def test_a_4x4_case_by_hand():
-    """Two images, three classes, maps as large as the picture, so nothing is interpolated."""
+    """Two images, three classes, maps as large as the image, so nothing is interpolated."""
     maps = torch.full((2, 3, 4, 4), -9.0)
     maps[0, 1, :2] = 9.0  # class 1 on the upper half
     maps[0, 2, 3, 0] = 9.0  # class 2 in a corner

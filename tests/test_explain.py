@@ -32,7 +32,7 @@ def test_resizing_keeps_constants_and_accepts_oblong_sizes():
 
 
 def test_a_four_by_four_mask_by_hand():
-    """Left half: class 0, certain. Right half: class 1, absent. Brightness runs from black to white down the picture."""
+    """Left half: class 0, certain. Right half: class 1, absent. Brightness runs from black to white down the image."""
     v = torch.full((1, 2, 4, 4), -30.0)
     v[0, 0, :, :2] = 30.0
     v[0, 1, :, 2:] = -20.0

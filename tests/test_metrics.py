@@ -35,7 +35,7 @@ def test_accuracy_equals_scikit_learn():
 
 
 def test_ece_by_hand():
-    # four pictures, two bins of .5: (.6 wrong, .9 right) -> |.5 - .75| ; (.5 right, .4 wrong) -> |.5 - .45|
+    # four images, two bins of .5: (.6 wrong, .9 right) -> |.5 - .75| ; (.5 right, .4 wrong) -> |.5 - .45|
     p = np.array([[0.6, 0.4, 0.0], [0.05, 0.9, 0.05], [0.5, 0.3, 0.2], [0.4, 0.3, 0.3]])
     y = np.array([1, 1, 0, 2])
     assert metrics.expected_calibration_error(p, y, bins=2) == pytest.approx((2 * 0.25 + 2 * 0.05) / 4)

@@ -23,7 +23,7 @@ def png(mask):
 
 
 def write_picture(root, split, wnid, number, attributes):
-    """One picture with its mask (the left half), attribute labels and dictionary, as released: 60 by 40 pixels."""
+    """One image with its mask (the left half), attribute labels and dictionary, as released: 60 by 40 pixels."""
     stem = f"{wnid}_{wnid}_{number}"
     ordinary, masks = root / split / "ordinary", root / split / "entire_object_masks"
     for folder in (ordinary, masks):
@@ -46,7 +46,7 @@ def write_picture(root, split, wnid, number, attributes):
 
 @pytest.fixture
 def layout(tmp_path):
-    """root/rival10/RIVAL10: two pictures of each class in both splits."""
+    """root/rival10/RIVAL10: two images of each class in both splits."""
     root = tmp_path / "rival10" / "RIVAL10"
     for split in ("train", "test"):
         for synsets in rival10.SYNSETS.values():
@@ -78,7 +78,7 @@ def test_few_pictures_are_balanced_and_only_they_are_read(layout):
 def test_a_picture_without_a_mask_is_left_out_and_counted(layout):
     next((layout / "rival10" / "RIVAL10" / "test" / "entire_object_masks").glob("*.JPEG")).unlink()
     found = data.load("rival10", "test", root=layout, size=16)
-    assert len(found) == 19 and "1 pictures without object mask left out" in found.source
+    assert len(found) == 19 and "1 images without object mask left out" in found.source
 
 
 def test_an_attribute_that_the_labels_deny_is_not_shown(layout):
@@ -129,7 +129,7 @@ def test_a_strange_class_and_an_empty_split_are_named(layout):
         data.load("rival10", "test", root=layout)
     for mask in (layout / "rival10" / "RIVAL10" / "train" / "entire_object_masks").glob("*"):
         mask.unlink()
-    with pytest.raises(GazebookError, match="no picture with an object mask"):
+    with pytest.raises(GazebookError, match="no image with an object mask"):
         data.load("rival10", "train", root=layout)
 
 

@@ -1,4 +1,4 @@
-"""Scenes: the truth that comes with each picture is the truth."""
+"""Scenes: the truth that comes with each image is the truth."""
 
 import numpy as np
 import pytest

@@ -47,7 +47,7 @@ def test_some_classes_only(tmp_path):
     layout.write_tar(tmp_path / "tiny-imagenet", layout.files(WNIDS[:3]))
     found = data.load("tiny_imagenet", "train", root=tmp_path, wnids=[WNIDS[1]])
     assert found.class_names == (WNIDS[1],) and len(found) == 12
-    with pytest.raises(GazebookError, match="no pictures of split train of the classes"):
+    with pytest.raises(GazebookError, match="no images of split train of the classes"):
         data.load("tiny_imagenet", "train", root=tmp_path, wnids=["n00000000"])
 
 
@@ -200,7 +200,7 @@ def test_candidates_are_all_with_a_small_box_whatever_their_masks(nine):
 
 
 def test_too_few_pictures_and_unknown_procedures_are_refused(nine):
-    with pytest.raises(GazebookError, match=r"usable pictures of .*, no more than the 14"):
+    with pytest.raises(GazebookError, match=r"usable images of .*, no more than the 14"):
         data.load("tiny_imagenet9", "train", test_images=14)
     with pytest.raises(GazebookError, match=r"test_images is 2\.5; give a whole number"):
         data.load("tiny_imagenet9", "train", test_images=2.5)

@@ -47,7 +47,7 @@ def box_of(number: int) -> tuple[int, int, int, int]:
 
 
 def files(wnids: list[str], train: int = 12, val: int = 3) -> dict[str, bytes]:
-    """Path below the top -> content: so many pictures of each class in each split."""
+    """Path below the top -> content: so many images of each class in each split."""
     made: dict[str, bytes] = {"wnids.txt": "\n".join(wnids).encode(), "words.txt": b""}
     annotations = []
     for c, wnid in enumerate(wnids):

@@ -136,8 +136,8 @@ def describe(run: Run) -> str:
     if run.updates == 0:
         return f"pretrained {run.trunk} on {run.data}"
     length = f"{run.updates} updates" if run.updates else f"{run.epochs} epochs"
-    pictures = run.data if run.variant == "original" else f"{run.data} ({run.variant})"
-    return f"{run.head} {run.trunk} on {pictures}, {run.augmentation}, {run.fraction:.0%}, {length}, seed {run.seed}"
+    images = run.data if run.variant == "original" else f"{run.data} ({run.variant})"
+    return f"{run.head} {run.trunk} on {images}, {run.augmentation}, {run.fraction:.0%}, {length}, seed {run.seed}"
 
 
 def project_folder() -> Path | None:

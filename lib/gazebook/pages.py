@@ -160,11 +160,14 @@ def table(key: str, frame: pd.DataFrame, floatfmt: str | tuple[str, ...] = ".3f"
     """Glue a table under `key`, for a numbered and captioned `table` directive on the page; an empty one says so."""
     if frame.empty:
         frame = pd.DataFrame({"": ["too few runs for it"]})
-    shown = frame.astype(object).where(frame.notna(), None)  # NaN would be printed
-    text = shown.map(lambda cell: cell.replace("|", "\\|") if isinstance(cell, str) else cell).to_markdown(
-        floatfmt=floatfmt, missingval="", **options
-    )
+    shown = frame.astype(object).where(frame.notna(), None).rename_axis(_escaped(frame.index.name))  # NaN would be printed
+    text = shown.map(_escaped).rename(index=_escaped, columns=_escaped).to_markdown(floatfmt=floatfmt, missingval="", **options)
     glue(key, Markdown(text), display=False)
+
+
+def _escaped(cell: object) -> object:
+    """Text as it may stand in a table of Markdown."""
+    return cell.replace("|", "\\|") if isinstance(cell, str) else cell
 
 
 def _distinct(values: Iterable[str]) -> str:

@@ -26,9 +26,9 @@ class Run:
     Shares and probabilities are in [0, 1]; `milestones` are shares of the training's length; `lr` is the learning
     rate at the start. `train_images` and `test_images` limit a split to that many images, class-balanced; None
     takes all. `fraction` is the class-balanced, nested, seeded share of those training images, and `variant` what becomes
-    of them (see `data.composite`). Exactly one of `epochs` and `updates` gives the training's length; 0 updates leave a
+    of them (see `images.composite`). Exactly one of `epochs` and `updates` gives the training's length; 0 updates leave a
     pretrained model as it is. `method` says what differs from plain training (see `train.methods`); with `probe` a linear
-    head is fitted afterwards to the frozen trunk. `evaluation` says what the study measures beyond its default; its `data`
+    head is fitted afterwards to the frozen trunk. `evaluation` says what is measured beyond the default; its `data`
     are options of the test images where they differ from `data_options`.
     """
 

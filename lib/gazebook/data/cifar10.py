@@ -27,7 +27,7 @@ TORCHVISION_FOLDER = "cifar-10-batches-py"
 
 
 def load(split: str, root: str | Path | None = None, *, classes: Sequence[str] = ()) -> ImageSet:
-    """One split of CIFAR-10, or its pictures of some classes, labelled in the order in which these are given.
+    """One split of CIFAR-10, or its images of some classes, labelled in the order in which these are given.
 
     Downloads 170 MB when it is nowhere to be found. Raises GazebookError.
     """

@@ -1,4 +1,4 @@
-"""EgoFoodPlaces (Talavera et al. 2020): egocentric pictures of fifteen food-related scenes, from a local folder.
+"""EgoFoodPlaces (Talavera et al. 2020): egocentric images of fifteen food-related scenes, from a local folder.
 
 Nobody serves it. The layout read here: a folder for each class, and `splits.csv` with columns file, event, split, where file is
 CLASS/NAME.jpg, event names the stretch of the photo stream, and split is train, val or test.
@@ -30,13 +30,13 @@ REMEDY = f"give {TABLE} with the columns {', '.join(COLUMNS)}"
 def load(split: str, root: str | Path | None = None, *, size: int = 250, oversample: bool = True) -> ImageSet:
     """A split, squeezed to `size`; in training, classes smaller than the fourth largest are repeated up to its size.
 
-    `ids` are event/file. Raises GazebookError, also where an event is in two splits or a class has no pictures.
+    `ids` are event/file. Raises GazebookError, also where an event is in two splits or a class has no images.
     """
     folder = prepare(root)
     table = _table(folder)
     rows = table[table["split"] == split].reset_index(drop=True)
     if rows.empty:
-        raise GazebookError(f"{folder / TABLE} has no pictures of split {split}; complete it")
+        raise GazebookError(f"{folder / TABLE} has no images of split {split}; complete it")
     labels = torch.tensor([CLASS_NAMES.index(file.partition("/")[0]) for file in rows["file"]])
     images = squares([folder / file for file in rows["file"]], size, f"egofoodplaces {split}", REMEDY)
     ids = tuple(f"{event}/{file}" for event, file in zip(rows["event"], rows["file"], strict=True))
@@ -45,7 +45,7 @@ def load(split: str, root: str | Path | None = None, *, size: int = 250, oversam
 
 
 def prepare(root: str | Path | None = None) -> Path:
-    """The folder of the pictures. Raises GazebookError with where they were described."""
+    """The folder of the images. Raises GazebookError with where they were described."""
     for folder in search_folders("egofoodplaces", root):
         if (folder / TABLE).is_file():
             return folder

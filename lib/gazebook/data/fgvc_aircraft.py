@@ -1,7 +1,7 @@
-"""FGVC-Aircraft (Maji et al. 2013): 10,000 pictures of aircraft, 100 variants, 70 families, 30 manufacturers, with boxes.
+"""FGVC-Aircraft (Maji et al. 2013): 10,000 images of aircraft, 100 variants, 70 families, 30 manufacturers, with boxes.
 
 Found in torchvision's layout or downloaded through it. For research that is not commercial; photographers keep their rights,
-so that no picture of it may be passed on.
+so that no image of it may be passed on.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from gazebook.errors import GazebookError
 
 FOLDER = "fgvc-aircraft-2013b"
 LEVELS = ("variant", "family", "manufacturer")
-BANNER = 20  # rows at the bottom of each picture name its photographer
+BANNER = 20  # rows at the bottom of each image name its photographer
 REMEDY = f"complete the folder {FOLDER}, or remove it to download it again"
 
 
 def load(split: str, root: str | Path | None = None, *, level: str = "variant", size: int = 224) -> ImageSet:
-    """Split train (the official trainval: 6,667 pictures) or test (3,333), squeezed to `size`, without banner, with boxes.
+    """Split train (the official trainval: 6,667 images) or test (3,333), squeezed to `size`, without banner, with boxes.
 
     `level` is that of the labels. Raises GazebookError.
     """

@@ -25,13 +25,13 @@ ATTRIBUTES = tuple(f"{part}: {form}" for part in PARTS for form in FORMS[part])
 CODE = tuple((c // 3, c % 3, (c // 3 + c % 3) % 3) for c in range(9))  # the form of each part of each kind
 CLASS_NAMES = tuple("-".join(FORMS[part][form] for part, form in zip(PARTS, code, strict=True)) for code in CODE)
 FREQUENCY = 0.9  # with which each part of a bird is there
-AREA = (0.22, 0.36)  # the bird's share of the picture: it nearly fills it, as in fine-grained data sets
+AREA = (0.22, 0.36)  # the bird's share of the image: it nearly fills it, as in fine-grained data sets
 DEFAULT_IMAGES = {"train": 5000, "test": 1000}
 INK = {"crest": (0.86, 0.10, 0.12), "tail": (0.96, 0.95, 0.92), "belly": DARK}
 
 
 def bird(p: Painter) -> None:
-    """Paint all forms of all parts; a picture shows those that are present in it."""
+    """Paint all forms of all parts; an image shows those that are present in it."""
     _tail(p)
     for x in (-0.2, 0.06):
         p.paint(p.line(x, 0.45, x + 0.03, 0.88, 0.06), ORANGE)

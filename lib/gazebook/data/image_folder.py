@@ -1,4 +1,4 @@
-"""A folder of unlabelled pictures, made ready for a model."""
+"""A folder of unlabelled images, made ready for a model."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Images:
 
 
 def load_images(folder: str | Path, size: int, limit: int | None = None) -> Images:
-    """All pictures below a folder, at most `limit` in the order of their names: the middle square, resized to `size` pixels.
+    """All images below a folder, at most `limit` in the order of their names: the middle square, resized to `size` pixels.
 
     Transparency is laid on white, grey becomes colour, the camera's orientation is applied; what does not decode is
-    skipped and named. Raises GazebookError when there is no folder or no picture.
+    skipped and named. Raises GazebookError when there is no folder or no image.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -41,17 +41,17 @@ def load_images(folder: str | Path, size: int, limit: int | None = None) -> Imag
             images.append(_square(file, size))
             names.append(name)
         except UnidentifiedImageError:
-            skipped[name] = "no picture, or damaged"
+            skipped[name] = "no image, or damaged"
         except Exception as error:  # noqa: BLE001 (damaged files make decoders fail in many ways)
             skipped[name] = str(error).splitlines()[0] if str(error) else type(error).__name__
     if not images:
         found = f"{len(skipped)} that do not decode (first {next(iter(skipped))})" if skipped else "none"
-        raise GazebookError(f"{folder} holds no readable picture, {found}; give a folder of JPEG, PNG or other pictures")
+        raise GazebookError(f"{folder} holds no readable image, {found}; give a folder of JPEG, PNG or other pictures")
     return Images(torch.from_numpy(np.stack(images)), tuple(names), skipped)
 
 
 def _square(file: Path, size: int) -> np.ndarray:
-    """The middle square of a picture, uint8 [3, S, S]."""
+    """The middle square of an image, uint8 [3, S, S]."""
     with Image.open(file) as image:
         image = ImageOps.exif_transpose(image)
         if "A" in image.getbands() or "transparency" in image.info:

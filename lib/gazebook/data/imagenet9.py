@@ -1,4 +1,4 @@
-"""ImageNet-9's released test sets (paper 2; MadryLab/backgrounds_challenge): 450 pictures a class, eight variants, 224 pixels.
+"""ImageNet-9's released test sets (paper 2; MadryLab/backgrounds_challenge): 450 images a class, eight variants, 224 pixels.
 
 Found as the folder `bg_challenge` or as its archive, which is unpacked beside itself; downloaded otherwise. The training sets
 are no longer served.
@@ -100,7 +100,7 @@ def _unpack(archive: Path, target: Path) -> None:
 
 
 def _files(folder: Path, suffix: str) -> list[tuple[Path, int]]:
-    """(file, label) in a fixed order. Raises GazebookError for a folder of no class, and for a class without pictures."""
+    """(file, label) in a fixed order. Raises GazebookError for a folder of no class, and for a class without images."""
     if not folder.is_dir():
         raise GazebookError(f"{folder} is missing; unpack {ARCHIVE} again")
     label_of = {s.folder: label for label, s in enumerate(SUPERCLASSES)}
@@ -114,7 +114,7 @@ def _files(folder: Path, suffix: str) -> list[tuple[Path, int]]:
 
 
 def _masks(top: Path, files: list[tuple[Path, int]], size: tuple) -> Tensor:
-    """The foreground arrays of the pictures, bool [N, H, W]."""
+    """The foreground arrays of the images, bool [N, H, W]."""
     out = np.empty((len(files), *size), bool)
     for i, (file, _) in enumerate(files):
         array = top / "fg_mask" / "val" / file.parent.name / f"{file.stem}.npy"
@@ -123,6 +123,6 @@ def _masks(top: Path, files: list[tuple[Path, int]], size: tuple) -> Tensor:
         except (OSError, ValueError, EOFError) as error:
             raise GazebookError(f"the mask {array} is missing or damaged; unpack {ARCHIVE} again") from error
         if found.shape != size:
-            raise GazebookError(f"the mask {array} has shape {found.shape}, its picture {size}; unpack {ARCHIVE} again")
+            raise GazebookError(f"the mask {array} has shape {found.shape}, its image {size}; unpack {ARCHIVE} again")
         out[i] = found > 0
     return torch.from_numpy(out)

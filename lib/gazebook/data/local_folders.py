@@ -1,4 +1,4 @@
-"""What data sets of pictures of any size share: they are read file by file, squeezed to a square, and held in memory."""
+"""What data sets of images of any size share: they are read file by file, squeezed to a square, and held in memory."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tqdm import tqdm
 from gazebook.data.sources import decode
 from gazebook.errors import GazebookError
 
-LARGEST = 16  # GB that the pictures of a split may take
+LARGEST = 16  # GB that the images of a split may take
 
 
 def squares(files: Sequence[Path], size: int, name: str, remedy: str, banner: int = 0) -> torch.Tensor:
-    """The pictures as uint8 [N, 3, size, size], resized bilinearly whatever their shape, as in paper 4 (section 4.2).
+    """The images as uint8 [N, 3, size, size], resized bilinearly whatever their shape, as in paper 4 (section 4.2).
 
     `banner` rows at the bottom are cut off before. Raises GazebookError for a file that is missing or damaged, and where memory
     would not do.
     """
     if type(size) is not int or size < 8:
-        raise GazebookError(f"size is {size!r}; give the side of the pictures in pixels, at least 8")
+        raise GazebookError(f"size is {size!r}; give the side of the images in pixels, at least 8")
     if len(files) * 3 * size**2 > LARGEST * 2**30:
         raise GazebookError(
-            f"{len(files)} pictures of {size} x {size} take more than {LARGEST} GB of memory; give a smaller size"
+            f"{len(files)} images of {size} x {size} take more than {LARGEST} GB of memory; give a smaller size"
         )
     found = np.empty((len(files), 3, size, size), np.uint8)
     for i, file in enumerate(tqdm(files, f"reading {name}", unit=" pictures", delay=2, leave=False)):

@@ -1,9 +1,9 @@
-"""Photo streams: an unbalanced stand-in for egocentric pictures (paper 4, section 5), made from any data set.
+"""Photo streams: an unbalanced stand-in for egocentric images (paper 4, section 5), made from any data set.
 
-A wearable camera takes many pictures of one event, which differ little. Here an *event* is a picture of another set, and its
-*frames* are that picture moved by a few pixels, brighter or darker. Classes have a long tail of events. Events of the test
+A wearable camera takes many images of one event, which differ little. Here an *event* is an image of another set, and its
+*frames* are that image moved by a few pixels, brighter or darker. Classes have a long tail of events. Events of the test
 split are never seen in training; with `leaky` the test split holds further frames of training events instead, which is what
-a split by pictures does.
+a split by images does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def load(
 
     The largest class has `largest` events, or `test_largest` of the test split, the smallest `imbalance` times fewer.
     `oversample` repeats frames of classes smaller than the fourth largest, in training alone. `of` and `of_options` name the
-    pictures. Raises GazebookError.
+    images. Raises GazebookError.
     """
     if frames < 1:
         raise GazebookError(f"{frames} frames an event were asked for; ask for at least 1")
@@ -51,7 +51,7 @@ def load(
 
 
 def prepare(root: str | Path | None = None) -> None:
-    """Streams are made from pictures that are prepared when they are loaded."""
+    """Streams are made from images that are prepared when they are loaded."""
 
 
 def training_size(*, largest: int = LARGEST, frames: int = FRAMES, **_) -> int:
@@ -71,7 +71,7 @@ def _events(source: ImageSet, largest: int, imbalance: float, seed: int) -> Imag
     have = torch.bincount(source.labels, minlength=source.num_classes)
     if (sizes > have).any():
         raise GazebookError(
-            f"{source.name} {source.split} has {int(have.min())} pictures of a class; ask for fewer than {largest}"
+            f"{source.name} {source.split} has {int(have.min())} images of a class; ask for fewer than {largest}"
         )
     chosen = [(source.labels == c).nonzero()[:, 0][: int(sizes[c])] for c in range(source.num_classes)]
     events = source.select(torch.cat(chosen))

@@ -1,4 +1,4 @@
-"""RIVAL10 (Moayeri et al. 2022): ImageNet pictures of ten classes with object masks and masks of 18 attributes.
+"""RIVAL10 (Moayeri et al. 2022): ImageNet images of ten classes with object masks and masks of 18 attributes.
 
 Its licence allows a copy for research and forbids passing it on, so it is neither downloaded nor shipped here: it is read in
 its released layout, RIVAL10/{train,test}/ordinary and RIVAL10/{train,test}/entire_object_masks.
@@ -43,16 +43,16 @@ ATTRIBUTES = (
 )  # fmt: skip
 WHOLE = "entire-object"  # a further key of the dictionaries
 FOLDER = "RIVAL10"
-SIZE = 224  # the authors'; pictures are resized to a square without keeping their aspect, as they do
+SIZE = 224  # the authors'; images are resized to a square without keeping their aspect, as they do
 REMEDY = "fetch it again"
 
 
 def load(
     split: str, root: str | Path | None = None, *, size: int = SIZE, images: int | None = None, attributes: bool = False
 ) -> ImageSet:
-    """A split with object masks, and with `attributes` their masks (18 bytes a pixel: ask for few pictures, or small ones).
+    """A split with object masks, and with `attributes` their masks (18 bytes a pixel: ask for few images, or small ones).
 
-    Pictures without an object mask are left out and counted in `source`; `images` takes so many, balanced over the classes.
+    Images without an object mask are left out and counted in `source`; `images` takes so many, balanced over the classes.
     A mask is what is at least half bright after resizing (the authors also use it unthresholded). Raises GazebookError.
     """
     folder = prepare(root) / split
@@ -60,7 +60,7 @@ def load(
     pictures = [f for f in pictures if not f.stem.endswith("_merged_mask")]
     usable = [f for f in pictures if _mask_file(f).is_file()]
     if not usable:
-        raise GazebookError(f"{folder} holds no picture with an object mask; complete it as released")
+        raise GazebookError(f"{folder} holds no image with an object mask; complete it as released")
     labels = torch.tensor([_label(f) for f in usable])
     found = ImageSet("rival10", split, torch.empty(len(usable), 0), labels, CLASS_NAMES, "", ids=tuple(f.stem for f in usable))
     if images is not None:
@@ -73,7 +73,7 @@ def load(
         read.images,
         found.labels,
         CLASS_NAMES,
-        f"RIVAL10 at {size} px" + (f", {missing} pictures without object mask left out" if missing else ""),
+        f"RIVAL10 at {size} px" + (f", {missing} images without object mask left out" if missing else ""),
         masks=read.masks,
         attributes=read.attributes,
         attribute_names=ATTRIBUTES if attributes else (),
@@ -117,7 +117,7 @@ def _read(folder: Path, ids: tuple[str, ...], size: int, attributes: bool) -> _R
 
 
 def _fill(parts: torch.Tensor, picture: Path, size: int) -> None:
-    """Masks of the attributes that a picture has: those that its labels name and its dictionary localises."""
+    """Masks of the attributes that an image has: those that its labels name and its dictionary localises."""
     labels_file = picture.with_name(f"{picture.stem}_attr_labels.npy")
     try:
         present = np.load(labels_file, allow_pickle=False)[0].astype(bool)

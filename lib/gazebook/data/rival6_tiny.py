@@ -1,7 +1,7 @@
 """RIVAL6-tiny: the six classes of RIVAL10 (paper 3) that Tiny ImageNet has, at 64 by 64 pixels, with boxes and GrabCut masks.
 
-Nine of RIVAL10's twenty synsets are in Tiny ImageNet; planes, ships, equines and birds are not. The validation pictures are
-too few to be tested on (50 a synset), so HELD_OUT training pictures of each synset join them. Pictures that the object
+Nine of RIVAL10's twenty synsets are in Tiny ImageNet; planes, ships, equines and birds are not. The validation images are
+too few to be tested on (50 a synset), so HELD_OUT training images of each synset join them. Images that the object
 fills are not tested on: they have no background that could be disturbed.
 """
 
@@ -32,10 +32,10 @@ WNIDS = {
 }
 CLASS_NAMES = tuple(WNIDS)
 SIZE = tiny_imagenet.SIZE
-HELD_OUT = 100  # training pictures of each synset that are tested on
+HELD_OUT = 100  # training images of each synset that are tested on
 SOLID = (0.1, 0.9)  # of the box: a GrabCut mask that keeps less or more of it is replaced by the box
-LARGEST_BOX = 0.9  # of the picture, as in ImageNet-9
-MASK_AREA = (0.02, 0.95)  # of the picture
+LARGEST_BOX = 0.9  # of the image, as in ImageNet-9
+MASK_AREA = (0.02, 0.95)  # of the image
 MADE = 2  # raise it with every change of what is made here
 
 assert all(set(own) <= set(SYNSETS[name]) for name, own in WNIDS.items())
@@ -52,7 +52,7 @@ def load(split: str, root: str | Path | None = None) -> ImageSet:
         found = {name: stored.get_tensor(f"{split}.{name}").clone() for name in ("images", "labels", "boxes")}
         if split == "test":
             found["masks"] = stored.get_tensor("test.masks").bool()
-    notes = f", {about['replaced']:.1%} of masks are boxes, {about['left_out']} pictures without background left out"
+    notes = f", {about['replaced']:.1%} of masks are boxes, {about['left_out']} images without background left out"
     return ImageSet(
         "rival6_tiny",
         split,
@@ -67,7 +67,7 @@ def load(split: str, root: str | Path | None = None) -> ImageSet:
 
 
 def training_size(**_) -> int:
-    """About how many training pictures there are."""
+    """About how many training images there are."""
     return 3600
 
 

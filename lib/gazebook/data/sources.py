@@ -63,7 +63,7 @@ def download(name: str, url: str, checksum: str | None, size: str, target: Path,
 
 
 def decode(picture: bytes | Path, name: str, remedy: str, size: tuple[int, int] | None = None) -> np.ndarray:
-    """An encoded picture as uint8 [H, W, 3]; `size` is the height and width that it must have.
+    """An encoded image as uint8 [H, W, 3]; `size` is the height and width that it must have.
 
     Raises GazebookError that says `name` and `remedy`.
     """

@@ -1,4 +1,4 @@
-"""Stanford Cars (Krause et al. 2013): 16,185 pictures of 196 models of cars, in their published layout.
+"""Stanford Cars (Krause et al. 2013): 16,185 images of 196 models of cars, in their published layout.
 
 The authors' page is gone, and torchvision no longer downloads it: whoever has the files puts them into a folder.
 """
@@ -19,7 +19,7 @@ REMEDY = f"stanford_cars/ must hold {LAYOUT}, as in the torchvision class Stanfo
 
 
 def load(split: str, root: str | Path | None = None, *, size: int = 224) -> ImageSet:
-    """Split train (8,144 pictures) or test (8,041), squeezed to `size`. Raises GazebookError."""
+    """Split train (8,144 images) or test (8,041), squeezed to `size`. Raises GazebookError."""
     from torchvision.datasets import StanfordCars  # takes seconds, and few who import this module need it
 
     folder = prepare(root)

@@ -1,7 +1,7 @@
-"""Tiny ImageNet (Stanford cs231n): 200 of ImageNet's classes at 64 by 64 pixels, one bounding box a picture.
+"""Tiny ImageNet (Stanford cs231n): 200 of ImageNet's classes at 64 by 64 pixels, one bounding box an image.
 
 Found in its official layout, as a folder, a zip or a tar archive, with all of its classes or some; downloaded otherwise.
-The official test pictures have no labels, so `test` is the validation split.
+The official test images have no labels, so `test` is the validation split.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def load(
     found = _read(place, split, None if wnids is None else set(wnids))
     classes = sorted(set(found.labels))
     if not classes:
-        raise GazebookError(f"{place} holds no pictures of split {split} of the classes asked for; complete it")
+        raise GazebookError(f"{place} holds no images of split {split} of the classes asked for; complete it")
     label = {wnid: i for i, wnid in enumerate(classes)}
     return ImageSet(
         "tiny_imagenet",
@@ -84,7 +84,7 @@ def prepare(root: str | Path | None = None) -> Path:
 
 
 def fingerprint(place: Path) -> str:
-    """A hash of what the pictures are: of an archive's content, or of the names and sizes of a folder's files."""
+    """A hash of what the images are: of an archive's content, or of the names and sizes of a folder's files."""
     digest = hashlib.sha256()
     if place.is_file():
         with place.open("rb") as file:
@@ -118,7 +118,7 @@ class _Found:
 
 
 def _read(place: Path, split: str, wnids: set[str] | None) -> _Found:
-    """The pictures of a split in the order of their ids; those without a box or outside `wnids` are left out."""
+    """The images of a split in the order of their ids; those without a box or outside `wnids` are left out."""
     top = SPLIT_FOLDER[split]
     encoded: dict[str, bytes] = {}
     notes: dict[str, tuple[str, tuple]] = {}
@@ -144,7 +144,7 @@ def _read(place: Path, split: str, wnids: set[str] | None) -> _Found:
 
 
 def _entries(place: Path, top: str, wnids: set[str] | None) -> Iterator[tuple[str, bytes]]:
-    """(path below the top, content) of the pictures and tables of a split."""
+    """(path below the top, content) of the images and tables of a split."""
 
     def wanted(name: str) -> str | None:
         path = name.removeprefix("./").removeprefix(f"{TOP}/")

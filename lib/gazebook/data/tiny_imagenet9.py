@@ -1,8 +1,8 @@
 """Tiny-ImageNet-9: the nine superclasses of ImageNet-9 (paper 2) from Tiny ImageNet's boxes.
 
-Kept are pictures whose box covers at most 90% of them and whose GrabCut mask is neither almost empty nor almost full; of
-pictures that occur twice, one. The test split has TEST_IMAGES foregrounds of each class, drawn from Tiny ImageNet's
-training and validation pictures together; the training split is class-balanced, as large as the smallest class allows.
+Kept are images whose box covers at most 90% of them and whose GrabCut mask is neither almost empty nor almost full; of
+images that occur twice, one. The test split has TEST_IMAGES foregrounds of each class, drawn from Tiny ImageNet's
+training and validation images together; the training split is class-balanced, as large as the smallest class allows.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from gazebook.images.masks import PROCEDURES, masks
 CLASS_NAMES = NAMES
 SIZE = tiny_imagenet.SIZE
 TEST_IMAGES = 150  # foregrounds of each class in the test split
-LARGEST_BOX = 0.9  # of the picture (the authors' generator)
+LARGEST_BOX = 0.9  # of the image (the authors' generator)
 SMALLEST_MASK = 0.1  # of the box (the authors' generator)
-MASK_AREA = (0.02, 0.95)  # of the picture: what is left of a cut-out must be visible, and so must its background
-ATTEMPTS = 1.5  # masks are made for so many times the pictures that the smallest class has
+MASK_AREA = (0.02, 0.95)  # of the image: what is left of a cut-out must be visible, and so must its background
+ATTEMPTS = 1.5  # masks are made for so many times the images that the smallest class has
 MADE = 1  # raise it with every change of what is made here
 
 
@@ -44,7 +44,7 @@ def load(
     procedure: str = "ellipse",
     test_images: int = TEST_IMAGES,
 ) -> ImageSet:
-    """A split with masks and boxes. `everything` gives as training split all pictures of the nine superclasses that are not
+    """A split with masks and boxes. `everything` gives as training split all images of the nine superclasses that are not
     in the test split, whatever their boxes, neither balanced nor with masks (the paper's IN-9L).
 
     `procedure` is one of masks.PROCEDURES; `test_images` a class. Made once and kept in the user's cache folder.
@@ -66,7 +66,7 @@ def load(
             read("images"),
             read("labels"),
             CLASS_NAMES,
-            f"Tiny-ImageNet-9{' (all pictures)' if everything else ''} with masks by GrabCut ({procedure})",
+            f"Tiny-ImageNet-9{' (all images)' if everything else ''} with masks by GrabCut ({procedure})",
             masks=None if everything and split == "train" else read("masks").bool(),
             boxes=read("boxes"),
             ids=tuple(i for part in parts for i in about["ids"][part]),
@@ -74,7 +74,7 @@ def load(
 
 
 def candidates(*, procedure: str = "ellipse", test_images: int = TEST_IMAGES) -> ImageSet:
-    """All pictures with a small enough box, of either split or neither, whatever their masks are worth; without masks."""
+    """All images with a small enough box, of either split or neither, whatever their masks are worth; without masks."""
     sets = [load(split, everything=True, procedure=procedure, test_images=test_images) for split in ("train", "test")]
     whole = dataclasses.replace(
         sets[0],
@@ -87,7 +87,7 @@ def candidates(*, procedure: str = "ellipse", test_images: int = TEST_IMAGES) ->
 
 
 def training_size(*, everything: bool = False, **_) -> int:
-    """About how many training pictures there are, without making the set: for estimates of how long training takes."""
+    """About how many training images there are, without making the set: for estimates of how long training takes."""
     return 21_700 if everything else 2_600
 
 
@@ -97,14 +97,14 @@ def prepare(root: str | Path | None = None) -> None:
 
 
 def summary(root: str | Path | None = None, *, procedure: str = "ellipse", test_images: int = TEST_IMAGES) -> pd.DataFrame:
-    """What became of the pictures, a row a class: pictures, large box, masks tried, degenerate mask, train, test."""
+    """What became of the images, a row a class: images, large box, masks tried, degenerate mask, train, test."""
     with safe_open(_built(root, procedure, test_images), "pt") as stored:
         return pd.DataFrame(json.loads(stored.metadata()["about"])["summary"])
 
 
 @dataclass(frozen=True)
 class _Pool:
-    """All pictures of the nine superclasses: uint8 [N, 3, H, W], labels int64 [N], boxes int64 [N, 4], ids."""
+    """All images of the nine superclasses: uint8 [N, 3, H, W], labels int64 [N], boxes int64 [N, 4], ids."""
 
     images: torch.Tensor
     labels: torch.Tensor
@@ -135,7 +135,7 @@ def _build(file: Path, root: str | Path | None, procedure: str, test_images: int
     if balanced < 1:
         name = CLASS_NAMES[min(chosen, key=lambda label: len(chosen[label]))]
         raise GazebookError(
-            f"Tiny ImageNet gives {balanced + test_images} usable pictures of {name}, no more than the {test_images} to be "
+            f"Tiny ImageNet gives {balanced + test_images} usable images of {name}, no more than the {test_images} to be "
             "tested on; complete it, or give a smaller test_images"
         )
     test = np.concatenate([own[:test_images] for own in chosen.values()])
@@ -163,7 +163,7 @@ def _build(file: Path, root: str | Path | None, procedure: str, test_images: int
 
 
 def _pool(root: str | Path | None) -> _Pool:
-    """Every different picture of the nine superclasses, training and validation pictures together, in a seeded order."""
+    """Every different image of the nine superclasses, training and validation images together, in a seeded order."""
     known = superclass_of_wnid()
     sets = [tiny_imagenet.load(split, root, wnids=known) for split in ("train", "test")]
     images = torch.cat([s.images for s in sets])
@@ -181,7 +181,7 @@ def _pool(root: str | Path | None) -> _Pool:
 
 
 def _usable_first(pool: _Pool) -> tuple[list[dict], np.ndarray]:
-    """Counts by class, and the pictures for which a mask is made: those with a small enough box, as many of each class as
+    """Counts by class, and the images for which a mask is made: those with a small enough box, as many of each class as
     ATTEMPTS allows.
     """
     small = _box_area(pool.boxes.numpy(), SIZE) <= LARGEST_BOX
@@ -203,5 +203,5 @@ def _good(found: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 
 def _box_area(boxes: np.ndarray, size: int) -> np.ndarray:
-    """Shares of a square picture of that size that boxes cover, float [N]."""
+    """Shares of a square image of that size that boxes cover, float [N]."""
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / size**2

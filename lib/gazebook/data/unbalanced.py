@@ -21,7 +21,7 @@ def long_tail(largest: int, imbalance: float, num_classes: int, seed: int = 0) -
 def oversampled(labels: torch.Tensor, rank: int = 4, seed: int = 0) -> torch.Tensor:
     """Indices int64 [M] in which classes smaller than the `rank`-th largest are repeated up to its size (paper 4, section 5.2).
 
-    Every picture of such a class appears equally often, give or take one; larger classes stay as they are.
+    Every image of such a class appears equally often, give or take one; larger classes stay as they are.
     """
     sizes = torch.bincount(labels)
     target = int(sizes.sort(descending=True).values[min(rank, len(sizes)) - 1])

@@ -46,7 +46,7 @@ class Estimate:
 
     @property
     def error(self) -> float:
-        """The standard error that gives the interval: over its Student quantile for seeds, the normal one for images."""
+        """The standard error that gives the interval: half of it over its Student quantile."""
         quantile = stats.t.ppf(0.975, self.n - 1) if self.n > 1 else np.nan
         return float((self.high - self.low) / 2 / quantile)
 

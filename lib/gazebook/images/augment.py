@@ -5,7 +5,7 @@ the torchvision transforms that the study used, with its magnitudes: zero paddin
 (nearest pixel, zero fill), the perspective defaults (distortion .5, probability .5, bilinear, zero fill), jitter of
 brightness, contrast, saturation and hue by .3, .3, .3 and .1 in random order; combined applies them in this order.
 Parameters are drawn, and lists of indices made, on the generator's device: with a CPU generator a seed gives the same
-pictures for any image device, and no step waits for a GPU.
+images for any image device, and no step waits for a GPU.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DISTORTION = 0.5
 PERSPECTIVE_PROBABILITY = 0.5
 BRIGHTNESS = CONTRAST = SATURATION = 0.3
 HUE = 0.1
-CROP_AREA = (0.3, 1.0)  # of the picture: SimCLR's .08 leaves too little of 32 pixels
+CROP_AREA = (0.3, 1.0)  # of the image: SimCLR's .08 leaves too little of 32 pixels
 CROP_ASPECT = math.log(4 / 3)
 GREY_PROBABILITY = 0.2
 CHANNEL_SHIFT = 30.0  # of 255
@@ -119,7 +119,7 @@ def combined(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def resized_crop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """RandomResizedCrop for contrastive views: a window of CROP_AREA of the picture, aspect 3/4 to 4/3, at its size again."""
+    """RandomResizedCrop for contrastive views: a window of CROP_AREA of the image, aspect 3/4 to 4/3, at its size again."""
     n, device = len(images), images.device
     area = _uniform(*CROP_AREA, n, generator)
     aspect = torch.exp(_uniform(-CROP_ASPECT, CROP_ASPECT, n, generator))

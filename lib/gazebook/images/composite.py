@@ -1,7 +1,7 @@
 """Foreground and background surgery: the eight variants of ImageNet-9 (paper 2, as its authors' generator makes them).
 
 What is foreground is always said by a mask, never by black pixels: the authors' generator lets truly black pixels of
-an object become holes. The background of a composite is another picture with its whole bounding box tiled over (Only-BG-T).
+an object become holes. The background of a composite is another image with its whole bounding box tiled over (Only-BG-T).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NEEDS_MASK = ("no_fg", "only_fg", *MIXED)
 def variants(image_set: ImageSet, seed: int = 0) -> dict[str, ImageSet]:
     """All eight variants of a set with masks and boxes, in the paper's order; `seed` draws the backgrounds of composites.
 
-    Raises GazebookError when masks or boxes are missing, a box covers its picture, or a class has too few pictures.
+    Raises GazebookError when masks or boxes are missing, a box covers its image, or a class has too few images.
     """
     return {name: variant(image_set, name, seed) for name in VARIANTS}
 
@@ -64,8 +64,8 @@ def tiled(images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     """Only-BG-T: uint8 [N, 3, H, W] with each box (int64 [N, 4], end exclusive) filled by repeating a strip of background.
 
     Of the full strips left and right of the box, and above and below it, the pair with the larger area is taken, then the
-    wider of the two; repeated from the top left corner over the picture it shows inside the box. A box of no area leaves
-    its picture as it is.
+    wider of the two; repeated from the top left corner over the image it shows inside the box. A box of no area leaves
+    its image as it is.
     """
     out = images.clone()
     height, width = images.shape[-2:]
@@ -75,7 +75,7 @@ def tiled(images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
             continue
         left, right, top, bottom = x0, width - x1, y0, height - y1
         if max(left, right, top, bottom) == 0:
-            raise GazebookError(f"the box of picture {i} covers it, so there is no background to tile; leave that picture out")
+            raise GazebookError(f"the box of image {i} covers it, so there is no background to tile; leave that image out")
         rows, columns = torch.arange(y0, y1), torch.arange(x0, x1)
         if (left + right) * height >= (top + bottom) * width:
             columns = columns % left if left >= right else x1 + columns % right
@@ -86,14 +86,14 @@ def tiled(images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
 
 
 def clipped(boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Boxes inside the picture, int64 [N, 4]."""
+    """Boxes inside the image, int64 [N, 4]."""
     return boxes.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
 
 
 def partners(labels: torch.Tensor, name: str, num_classes: int, seed: int = 0) -> torch.Tensor:
-    """Whose background each picture gets, int64 [N]: never its own.
+    """Whose background each image gets, int64 [N]: never its own.
 
-    mixed_same: a random picture of the same class; mixed_rand: of a class that is uniform over all, its own included (our
+    mixed_same: a random image of the same class; mixed_rand: of a class that is uniform over all, its own included (our
     reading of "random"); mixed_next: of class (y + 1) mod C.
     """
     if name not in MIXED:
@@ -104,24 +104,24 @@ def partners(labels: torch.Tensor, name: str, num_classes: int, seed: int = 0) -
     wanted = {"mixed_same": y, "mixed_rand": generator.integers(num_classes, size=len(y)), "mixed_next": (y + 1) % num_classes}[
         name
     ]
-    position = np.empty(len(y), np.int64)  # of each picture among those of its class
+    position = np.empty(len(y), np.int64)  # of each image among those of its class
     for own in members:
         position[own] = np.arange(len(own))
     choices = np.array([len(own) for own in members])[wanted] - (wanted == y)
     if (choices < 1).any():
         raise GazebookError(
-            f"{name} needs two pictures or more of each of the {num_classes} classes; class {wanted[choices < 1][0]} has "
+            f"{name} needs two images or more of each of the {num_classes} classes; class {wanted[choices < 1][0]} has "
             f"{len(members[wanted[choices < 1][0]])}: take more pictures"
         )
     drawn = generator.integers(choices)
-    drawn += (wanted == y) & (drawn >= position)  # skips the picture itself
+    drawn += (wanted == y) & (drawn >= position)  # skips the image itself
     return torch.from_numpy(np.array([members[c][k] for c, k in zip(wanted, drawn, strict=True)]))
 
 
 def manifest(image_set: ImageSet, seed: int = 0) -> pd.DataFrame:
     """What each composite of `variants` is made of: variant, foreground, background, label, background_class (names).
 
-    Pictures are named by the set's ids, else by their place in it.
+    Images are named by the set's ids, else by their place in it.
     """
     ids = np.array(image_set.ids or range(len(image_set)))
     names = np.array(image_set.class_names)

@@ -1,7 +1,7 @@
 """The twelve corruptions of paper 1 (section 3.5; Hendrycks & Dietterich 2019), and a cache of corrupted test sets.
 
 The corruptions themselves are those of the package `imagecorruptions`. Its constants are made for photographs of 224
-pixels, so it matters how a picture of 32 pixels gets there: see PROTOCOLS.
+pixels, so it matters how an image of 32 pixels gets there: see PROTOCOLS.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ SEVERITIES = (1, 2, 3, 4, 5)
 # notebooks); upsampled_area: shrunk by averaging areas, which averages pixel noise away; direct: corrupted as it is
 PROTOCOLS = ("upsampled", "upsampled_area", "direct")
 LARGE = 224
-SMALLEST = 32  # the package refuses smaller pictures
+SMALLEST = 32  # the package refuses smaller images
 MADE = 2  # raise it with every change of what is made here
 CHUNK = 50  # images a task: the slowest corruption takes about 0.1 s an image
-FEW = 500  # corrupted pictures for which another process is not worth its start
+FEW = 500  # corrupted images for which another process is not worth its start
 
 
 def corrupt(images: np.ndarray, name: str, severity: int, *, protocol: str = "direct", seed: int = 0) -> np.ndarray:
     """Corrupt uint8 [N, H, W, 3] at a severity of 1 to 5 -> uint8 of the same shape.
 
-    Each picture has its own random stream, from the seed, the corruption, the severity and its place in `images`; numpy's
+    Each image has its own random stream, from the seed, the corruption, the severity and its place in `images`; numpy's
     global generator is left as it was. Raises GazebookError for a name, severity, protocol or shape that does not exist.
     """
     images = np.asarray(images)
@@ -61,7 +61,7 @@ def corrupt(images: np.ndarray, name: str, severity: int, *, protocol: str = "di
 
 
 def corrupted(images: ImageSet, name: str, severity: int, *, protocol: str = "upsampled", seed: int = 0) -> torch.Tensor:
-    """The pictures of a set, corrupted: uint8 [N, 3, H, W], from the cache; a missing or damaged file is made anew."""
+    """The images of a set, corrupted: uint8 [N, 3, H, W], from the cache; a missing or damaged file is made anew."""
     file = cache_file(images, name, severity, protocol, seed)
     if (stored := _read(file, tuple(images.images.shape))) is not None:
         return stored
@@ -81,7 +81,7 @@ def prepare(
 ) -> int:
     """Make the cache files that are missing, in parallel over the cores; returns how many were made.
 
-    `deadline` (time.monotonic) stops with BudgetSpentError; what is complete is kept. Raises GazebookError for pictures
+    `deadline` (time.monotonic) stops with BudgetSpentError; what is complete is kept. Raises GazebookError for images
     that are too small.
     """
     if min(images.images.shape[-2:]) < SMALLEST:
@@ -103,7 +103,7 @@ def prepare(
             parts[condition][start] = part
             bar.update(len(part))
             if deadline is not None and time.monotonic() > deadline:
-                raise BudgetSpentError("the time budget ended while pictures were corrupted; the same call goes on from here")
+                raise BudgetSpentError("the time budget ended while images were corrupted; the same call goes on from here")
             if sum(map(len, parts[condition].values())) == len(pictures):
                 whole = np.concatenate([array for _, array in sorted(parts.pop(condition).items())])
                 _write(cache_file(images, *condition, protocol, seed), torch.from_numpy(whole.transpose(0, 3, 1, 2).copy()))
@@ -155,7 +155,7 @@ def _starts(pictures: np.ndarray) -> Sequence[int]:
 
 
 def _serial(pictures: np.ndarray, conditions, protocol: str, seed: int, processes: int):
-    """Chunks made in this process: (condition, first image, pictures)."""
+    """Chunks made in this process: (condition, first image, images)."""
     for condition in conditions:
         for start in _starts(pictures):
             yield condition, start, _corrupt(pictures[start : start + CHUNK], *condition, protocol, seed, start)
@@ -192,7 +192,7 @@ def _kept_chunk(start: int, condition: tuple[str, int], protocol: str, seed: int
     return _corrupt(_kept[0][start : start + CHUNK], *condition, protocol, seed, start)
 
 
-_kept: list[np.ndarray] = []  # in a pool's process: the pictures, sent once instead of with every task
+_kept: list[np.ndarray] = []  # in a pool's process: the images, sent once instead of with every task
 
 
 def _write(file: Path, images: torch.Tensor) -> None:
@@ -200,7 +200,7 @@ def _write(file: Path, images: torch.Tensor) -> None:
         save_file({"images": images}, partial, metadata={"sha256": _sha256(images)})
 
 
-@cache  # one model after another sees the same pictures
+@cache  # one model after another sees the same images
 def _read_once(file: Path, changed: int) -> torch.Tensor:
     with safe_open(file, "pt") as stored:
         images = stored.get_tensor("images")
@@ -210,7 +210,7 @@ def _read_once(file: Path, changed: int) -> torch.Tensor:
 
 
 def _read(file: Path, shape: tuple[int, ...]) -> torch.Tensor | None:
-    """The pictures of a cache file; None when it is missing, damaged or of another shape."""
+    """The images of a cache file; None when it is missing, damaged or of another shape."""
     try:
         images = _read_once(file, file.stat().st_mtime_ns)
     except (OSError, SafetensorError, ValueError, AttributeError, KeyError):

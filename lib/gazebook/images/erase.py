@@ -1,4 +1,4 @@
-"""Random erasing (Zhong et al. 2020) of test pictures: a box of noise at a random place, the same for every model."""
+"""Random erasing (Zhong et al. 2020) of test images: a box of noise at a random place, the same for every model."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import torch
 
 from gazebook.errors import GazebookError
 
-AREA, ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)  # the authors' defaults: share of the picture, height over width
+AREA, ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)  # the authors' defaults: share of the image, height over width
 ATTEMPTS = 100
 
 
 def erased(
     images: torch.Tensor, area: tuple[float, float] = AREA, aspect: tuple[float, float] = ASPECT, seed: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """uint8 [N, 3, H, W] -> the pictures, each with one box of uniform noise, and the boxes bool [N, H, W].
+    """uint8 [N, 3, H, W] -> the images, each with one box of uniform noise, and the boxes bool [N, H, W].
 
-    Area is uniform in its range, the aspect too, as the authors write it; a box that does not fit is drawn again. Picture i has
+    Area is uniform in its range, the aspect too, as the authors write it; a box that does not fit is drawn again. Image i has
     the same box and noise whatever the model. Raises GazebookError for ranges from which no box fits.
     """
     if not 0 < area[0] <= area[1] < 1 or not 0 < aspect[0] <= aspect[1]:

@@ -2,7 +2,7 @@
 works at 64 pixels.
 
 GrabCut's smoothness term is not scaled with resolution: around few pixels a cut is too expensive, and the paper's procedure
-(the box as a rectangle) gives an empty mask for many pictures of 64 pixels. A sure-foreground ellipse in the middle of
+(the box as a rectangle) gives an empty mask for many images of 64 pixels. A sure-foreground ellipse in the middle of
 the box prevents that.
 """
 
@@ -21,19 +21,19 @@ from gazebook.errors import GazebookError
 from gazebook.machine import usable_cores
 
 # ellipse: GrabCut with a sure-foreground ellipse; rectangle: the paper's, from the box alone; rectangle4: the same on the
-# picture enlarged four times, about the resolution of the paper
+# image enlarged four times, about the resolution of the paper
 PROCEDURES = ("ellipse", "rectangle", "rectangle4")
 ITERATIONS = 5  # the authors' generator
 ELLIPSE = 0.4  # the ellipse's axes, as a share of the box's sides
 ENLARGED = 4
-CHUNK = 64  # pictures a task
-FEW = 200  # pictures for which another process is not worth its start
+CHUNK = 64  # images a task
+FEW = 200  # images for which another process is not worth its start
 
 
 def grabcut(image: np.ndarray, box: tuple[int, int, int, int], procedure: str = "ellipse", seed: int = 0) -> np.ndarray:
     """The foreground of uint8 [H, W, 3] inside a box (x0, y0, x1, y1, end exclusive): bool [H, W].
 
-    OpenCV's Gaussian mixtures start from a random clustering; `seed` fixes it. A box outside the picture, or that covers it,
+    OpenCV's Gaussian mixtures start from a random clustering; `seed` fixes it. A box outside the image, or that covers it,
     gives no background to learn from: the mask is then empty.
     """
     if procedure not in PROCEDURES:
@@ -70,7 +70,7 @@ def grabcut(image: np.ndarray, box: tuple[int, int, int, int], procedure: str = 
 def masks(
     images: np.ndarray, boxes: np.ndarray, procedure: str = "ellipse", *, seed: int = 0, processes: int | None = None
 ) -> np.ndarray:
-    """Masks of many pictures, uint8 [N, H, W, 3] and int [N, 4] -> bool [N, H, W]; parallel over the cores, with progress.
+    """Masks of many images, uint8 [N, H, W, 3] and int [N, 4] -> bool [N, H, W]; parallel over the cores, with progress.
 
     Each picture's seed is `seed` plus its place, so the result does not depend on the number of processes.
     """

@@ -1,6 +1,6 @@
-"""Noise in a region of pictures, and its controls (paper 3; its released code).
+"""Noise in a region of images, and its controls (paper 3; its released code).
 
-Pictures are float [N, 3, H, W] in [0, 1], regions bool or float in [0, 1] [N, H, W].
+Images are float [N, 3, H, W] in [0, 1], regions bool or float in [0, 1] [N, H, W].
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def add(
 
 
 def scaled_norm(norm: float, side: int) -> float:
-    """The paper's L2 norm at 224 px, for pictures of another side: of the same root mean square over the picture."""
+    """The paper's L2 norm at 224 px, for images of another side: of the same root mean square over the image."""
     return norm * side / SIDE
 
 
@@ -46,7 +46,7 @@ def ablate(images: torch.Tensor, regions: torch.Tensor, value: float = GREY) -> 
 
 
 def shuffled(regions: torch.Tensor, seed: int = 0) -> torch.Tensor:
-    """Each picture gets the region of another one: the same areas and shapes, in places that mean nothing."""
+    """Each image gets the region of another one: the same areas and shapes, in places that mean nothing."""
     order = torch.randperm(len(regions), generator=torch.Generator().manual_seed(seed))
     other = torch.empty_like(order)
     other[order] = order.roll(1)  # one cycle through all: none keeps its own

@@ -10,7 +10,7 @@ from gazebook.measure.ruler import Measured, Ruler, Trained, check_redrawn
 from gazebook.train import to_float
 
 LEAST = 4  # pixels of an attribute that count as seen
-FEW = 15  # pictures below which nothing is said of an attribute
+FEW = 15  # images below which nothing is said of an attribute
 SIGMA, NORM = 60, 12  # noise in attributes: 1/255, and L2 norm at 224 px
 WAYS = ("removed", "grey", "sigma", "l2", "grey elsewhere")
 

@@ -69,7 +69,7 @@ SALIENCY = Ruler(saliency_inside, ("saliency",), check=check_counts("saliency"))
 
 
 class Predictor:
-    """Predicted labels of pictures: uint8 [N, 3, H, W] -> int64 [N] on the device.
+    """Predicted labels of images: uint8 [N, 3, H, W] -> int64 [N] on the device.
 
     For a model of ImageNet's 1000 classes the prediction is the superclass of the most probable of all 1000, and -1, always
     wrong, where that has none (the authors' rule).
@@ -100,7 +100,7 @@ class Predictor:
 
 
 def variant_sets(test: ImageSet, draws: int) -> Iterator[tuple[str, int, ImageSet]]:
-    """(variant, draw, pictures): every variant once, composites with `draws` different draws of backgrounds.
+    """(variant, draw, images): every variant once, composites with `draws` different draws of backgrounds.
 
     The released ImageNet-9 comes with its variants, of one draw.
     """
@@ -113,11 +113,11 @@ def variant_sets(test: ImageSet, draws: int) -> Iterator[tuple[str, int, ImageSe
 
 
 def released(test: ImageSet, variant: str) -> ImageSet:
-    """A variant of the released ImageNet-9, the same pictures as `test`. Raises GazebookError where they do not correspond."""
+    """A variant of the released ImageNet-9, the same images as `test`. Raises GazebookError where they do not correspond."""
     there = data.load("imagenet9", "test", variant=variant)
     there = there if len(there) == len(test) else there.fraction(1.0, 0, len(test))
     if not torch.equal(there.labels, test.labels):
-        raise GazebookError(f"variant {variant} of imagenet9 has other pictures than original; unpack the archive again")
+        raise GazebookError(f"variant {variant} of imagenet9 has other images than original; unpack the archive again")
     return there
 
 
@@ -131,7 +131,7 @@ def _on_variants(predict: Predictor, test: ImageSet, draws: int) -> tuple[list[d
 
 
 def _examples(test: ImageSet, count: int) -> dict[str, np.ndarray]:
-    """examples uint8 [8, E, 3, H, W], the variants of the first pictures of a balanced order; their masks bool and labels."""
+    """examples uint8 [8, E, 3, H, W], the variants of the first images of a balanced order; their masks bool and labels."""
     order = test.balanced_order(0)[:count]
     sets = [pictures.images[order] for _, draw, pictures in variant_sets(test, 1) if draw == 0]
     return {
@@ -142,7 +142,7 @@ def _examples(test: ImageSet, count: int) -> dict[str, np.ndarray]:
 
 
 def _category_examples(test: ImageSet, rows: list[dict], predictions: np.ndarray, count: int) -> dict[str, np.ndarray]:
-    """category_examples uint8 [6, K, 3, 3, H, W]: of each category K pictures as Original, Mixed-Rand and Only-BG-T; black
+    """category_examples uint8 [6, K, 3, 3, H, W]: of each category K images as Original, Mixed-Rand and Only-BG-T; black
     where a category has fewer.
     """
     place = categories(rows, predictions, test.labels.numpy())
@@ -159,7 +159,7 @@ def _category_examples(test: ImageSet, rows: list[dict], predictions: np.ndarray
 
 
 def categories(rows: list[dict], predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The category of each test picture, int [N], see metrics.CATEGORIES; Mixed-Rand counts as right when more than half of
+    """The category of each test image, int [N], see metrics.CATEGORIES; Mixed-Rand counts as right when more than half of
     its draws are.
     """
     right = correctness(rows, predictions, labels)
@@ -167,6 +167,6 @@ def categories(rows: list[dict], predictions: np.ndarray, labels: np.ndarray) ->
 
 
 def correctness(rows: list[dict], predictions: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """For each variant the share of its draws in which each picture is classified rightly, float [N]."""
+    """For each variant the share of its draws in which each image is classified rightly, float [N]."""
     names = np.array([row["condition"] for row in rows if row["split"] == "test"])
     return {name: (predictions[names == name] == labels).mean(axis=0) for name in dict.fromkeys(names.tolist())}

@@ -14,7 +14,7 @@ from gazebook.measure.ruler import Measured, Ruler, Trained, check_counts
 
 SILHOUETTE = 16  # pixels of the side to which masks are shrunk for the classifier
 TREES = 300
-SHOWN = 9  # pictures whose masks are kept for a figure
+SHOWN = 9  # images whose masks are kept for a figure
 
 
 def construction(trained: Trained) -> Measured:

@@ -1,6 +1,6 @@
 """What a unit of a trunk stands for: three ways to say it, and the truth.
 
-The paper's way of attribution could not be read; these are our own. On the label's side, what a human sees on the pictures
+The paper's way of attribution could not be read; these are our own. On the label's side, what a human sees on the images
 that excite a unit most: does the attribute appear there? On the side of location: does the unit's activation lie on the
 attribute? The truth: how much the unit's activation changes when the attribute alone is removed from the scene.
 """
@@ -17,7 +17,7 @@ from gazebook.measure.attributes import FEW, LEAST
 from gazebook.measure.ruler import Measured, Ruler, Trained
 from gazebook.train import to_float
 
-TOP = 20  # most exciting pictures of a unit
+TOP = 20  # most exciting images of a unit
 BATCH = 250
 WAYS = ("top pictures", "AUROC", "location", "removed")
 EVEN = 0.5  # frequency of each attribute where they are drawn independently of one another
@@ -73,7 +73,7 @@ def _auroc(strength: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def _density(maps: torch.Tensor, masks: np.ndarray) -> np.ndarray:
-    """Mean over pictures of the unit's activation on the attribute minus elsewhere, in units of its maximum, float [K]."""
+    """Mean over images of the unit's activation on the attribute minus elsewhere, in units of its maximum, float [K]."""
     inside = torch.from_numpy(masks).float()
     total = torch.zeros(maps.shape[1])
     for part in torch.arange(len(maps)).split(50):

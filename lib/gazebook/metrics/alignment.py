@@ -11,7 +11,7 @@ MASS = 0.25  # of the saliency lies below the threshold of recall (the authors p
 
 
 def saliency_alignment(s: ArrayLike, mask: ArrayLike) -> dict[str, np.ndarray]:
-    """Five scores of each picture, float [N]: saliency s float [N, H, W] >= 0, mask bool [N, H, W].
+    """Five scores of each image, float [N]: saliency s float [N, H, W] >= 0, mask bool [N, H, W].
 
     iou: of the mask and where s is at least half of its maximum. delta_density: mean of s (min-max scaled) inside minus
     outside. average_precision: of s as a detector of the mask's pixels. precision: share of s inside. recall: share of the
@@ -38,7 +38,7 @@ def saliency_alignment(s: ArrayLike, mask: ArrayLike) -> dict[str, np.ndarray]:
 
 
 def centred_gaussian(size: int, width: float = 0.25) -> np.ndarray:
-    """A control that looks at no picture: a Gaussian in the middle, float [size, size], of that share of the side."""
+    """A control that looks at no image: a Gaussian in the middle, float [size, size], of that share of the side."""
     place = (np.arange(size) + 0.5) / size - 0.5
     return np.exp(-(place[:, None] ** 2 + place[None, :] ** 2) / (2 * width**2))
 

@@ -24,7 +24,7 @@ def background_gap(acc_mixed_same: float, acc_mixed_rand: float) -> float:
 def saliency_share(s: ArrayLike, mask: ArrayLike) -> np.ndarray:
     """Share of saliency s >= 0, float [N, H, W], inside mask, bool [N, H, W]: float [N] in [0, 1]; NaN where s is all 0.
 
-    To be compared with the mask's share of the picture, which is what a map that is the same everywhere gives.
+    To be compared with the mask's share of the image, which is what a map that is the same everywhere gives.
     """
     s, mask = np.asarray(s, np.float64), np.asarray(mask, bool)
     if s.shape != mask.shape or s.ndim != 3:
@@ -36,7 +36,7 @@ def saliency_share(s: ArrayLike, mask: ArrayLike) -> np.ndarray:
 
 
 def background_categories(original: ArrayLike, foreground: ArrayLike, background: ArrayLike) -> np.ndarray:
-    """Which of CATEGORIES each picture is in, int [N], from correctness bool [N] on Original, Mixed-Rand and Only-BG-T."""
+    """Which of CATEGORIES each image is in, int [N], from correctness bool [N] on Original, Mixed-Rand and Only-BG-T."""
     o, f, b = (np.asarray(v, bool) for v in (original, foreground, background))
     if not o.shape == f.shape == b.shape or o.ndim != 1:
         raise ValueError(f"correctness has shapes {o.shape}, {f.shape} and {b.shape}; expected the same [N]")

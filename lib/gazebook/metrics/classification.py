@@ -12,8 +12,8 @@ SCORES = ("precision", "recall", "f1")
 def classification_report(p: ArrayLike, y: ArrayLike) -> dict:
     """Probabilities float [N, C] and labels int [N] -> accuracy; macro_precision to weighted_f1; recall, a list of C.
 
-    Macro averages give each class that has pictures the same weight, weighted ones its number of pictures. A class that is
-    never predicted has precision 0; the recall of a class without pictures is NaN. Weighted recall is accuracy.
+    Macro averages give each class that has images the same weight, weighted ones its number of images. A class that is
+    never predicted has precision 0; the recall of a class without images is NaN. Weighted recall is accuracy.
     """
     from sklearn.metrics import precision_recall_fscore_support  # takes seconds, and only evaluation needs it
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-BOTH_RIGHT = 0.02  # errors below it: a ratio of rare errors, which a few pictures decide
+BOTH_RIGHT = 0.02  # errors below it: a ratio of rare errors, which a few images decide
 NEAR_CHANCE = 0.05  # above chance: accuracies that hardly differ from guessing
 
 
@@ -27,7 +27,7 @@ def relative_foreground_sensitivity(acc_fg: ArrayLike, acc_bg: ArrayLike) -> flo
 
 
 def macro_accuracy(right: ArrayLike, labels: ArrayLike) -> float:
-    """Mean over classes of the mean of `right` [N] in each; NaN without pictures."""
+    """Mean over classes of the mean of `right` [N] in each; NaN without images."""
     right, labels = np.asarray(right, np.float64), np.asarray(labels)
     classes = np.unique(labels)
     return float(np.mean([right[labels == c].mean() for c in classes])) if len(classes) else float("nan")

@@ -36,7 +36,7 @@ class Classifier(nn.Module):
     """Images in [0, 1], float [N, 3, H, W] -> image logits [N, C]; `.cam(x)` gives the class maps [N, C, h, w].
 
     The study's normalisation (paper 1, released notebooks), or a pretrained trunk's own, is part of the model, so that whoever
-    holds a model can show it pictures.
+    holds a model can show it images.
     """
 
     def __init__(self, trunk: nn.Module, head: nn.Module):

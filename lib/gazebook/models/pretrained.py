@@ -26,7 +26,7 @@ LITE_MEAN, LITE_STD = (0.498,) * 3, (0.502,) * 3
 class Pretrained(nn.Module):
     """A network behind its own preprocessing: float [N, 3, H, W] in [0, 1] -> logits [N, 1000].
 
-    Pictures are resized bilinearly to the network's input size, with antialiasing when they shrink.
+    Images are resized bilinearly to the network's input size, with antialiasing when they shrink.
     """
 
     def __init__(self, network: nn.Module, size: tuple[int, int], mean: tuple[float, ...], std: tuple[float, ...]):
@@ -48,7 +48,7 @@ class Pretrained(nn.Module):
 class Trunk(Pretrained):
     """The same without its last layer: float [N, 3, H, W], normalised with `mean` and `std` -> features [N, K, h, w].
 
-    `size` is the side that pictures are resized to, where it is not the network's own.
+    `size` is the side that images are resized to, where it is not the network's own.
     """
 
     def __init__(self, whole: Pretrained, size: int | None = None):
@@ -107,7 +107,7 @@ def _torchvision(name: str) -> Pretrained:
         raise GazebookError(f"torchvision has no model {name!r}; see torchvision.models.list_models()") from error
     preprocessing = weights.transforms()
     if not hasattr(preprocessing, "crop_size") or len(weights.meta.get("categories", ())) != 1000:
-        raise GazebookError(f"torchvision/{name} does not classify pictures into ImageNet's 1000 classes; give another")
+        raise GazebookError(f"torchvision/{name} does not classify images into ImageNet's 1000 classes; give another")
     with _download(f"torchvision/{name}"):
         network = models.get_model(name, weights=weights)
     return Pretrained(network, (preprocessing.crop_size[0],) * 2, tuple(preprocessing.mean), tuple(preprocessing.std))

@@ -13,7 +13,7 @@ from gazebook.errors import GazebookError
 class ViT(nn.Module):
     """timm's vision transformer (Dosovitskiy et al. 2021) without a class token: its patches are averaged by the head.
 
-    So its class maps are as exact as a residual net's. `size` is the side of the pictures, `patch` of a patch, in pixels;
+    So its class maps are as exact as a residual net's. `size` is the side of the images, `patch` of a patch, in pixels;
     32 px in patches of 4, or 64 px in patches of 8, give a map of 8 x 8. `drop_path` is the rate of stochastic depth (Huang
     et al. 2016) in the last block, as DeiT has it.
     """

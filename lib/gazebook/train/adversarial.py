@@ -1,4 +1,4 @@
-"""Adversarial training: each batch is replaced by the worst pictures near it that a few steps of ascent find."""
+"""Adversarial training: each batch is replaced by the worst images near it that a few steps of ascent find."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ STEP = 2.5  # times epsilon / steps: the whole ball can be crossed (Madry et al.
 class Adversarial:
     """L2 projected gradient ascent (Madry et al. 2018) as an intervention for `fit`.
 
-    `epsilon` is the radius of the ball around each picture, in units of pixels in [0, 1]: of the same root mean square,
-    radii scale with the side of the picture, so that 3 at 224 px is .43 at 32 px and .86 at 64. The ascent starts at a random
+    `epsilon` is the radius of the ball around each image, in units of pixels in [0, 1]: of the same root mean square,
+    radii scale with the side of the image, so that 3 at 224 px is .43 at 32 px and .86 at 64. The ascent starts at a random
     point of the ball, runs in evaluation mode, and stays in [0, 1].
     """
 
@@ -34,7 +34,7 @@ class Adversarial:
     def __call__(
         self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """float [N, 3, H, W] in [0, 1], int64 [N] -> worse pictures of that shape, and the labels."""
+        """float [N, 3, H, W] in [0, 1], int64 [N] -> worse images of that shape, and the labels."""
         start = torch.randn(images.shape, generator=generator, device=generator.device).to(images.device)
         radius = torch.rand(len(images), generator=generator, device=generator.device).to(images.device)
         change = self.epsilon * radius[:, None, None, None] * _unit(start)

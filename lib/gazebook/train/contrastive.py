@@ -1,4 +1,4 @@
-"""Contrastive training (SimCLR; Chen et al. 2020): a trunk learns to tell two views of one picture from those of others."""
+"""Contrastive training (SimCLR; Chen et al. 2020): a trunk learns to tell two views of one image from those of others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gazebook.errors import GazebookError
 
 
 class Contrastive:
-    """Intervention for `fit`: two augmented views of each picture, and as each view's target the place of the other.
+    """Intervention for `fit`: two augmented views of each image, and as each view's target the place of the other.
 
     `wrap` gives the module that is trained: a classifier's trunk behind a projection, whose logits are similarities.
     """

@@ -20,14 +20,14 @@ INPUT = "input"
 class Distraction:
     """The paper's algorithm 1 as an intervention for `fit`, and its controls.
 
-    With probability `p`, drawn once a batch, every picture of it is explained with the current weights (Grad-CAM of the true
+    With probability `p`, drawn once a batch, every image of it is explained with the current weights (Grad-CAM of the true
     class, as in evaluation), the map upsampled to the image, then min-max normalised, and pixels above `th` are hidden. `fill`
     says by what, in [0, 1] before normalisation: black, white, uniform noise for each pixel and channel, or the batch's mean
     colour.
 
     `place` "highest" is the paper's. The others hide the same number of pixels elsewhere: "lowest" where the map before its
     ReLU is lowest, "shifted" the same shape moved around the picture's borders by a random amount, "box" a square at a random
-    place (Cutout; DeVries & Taylor 2017). With `area` that share of each picture is hidden instead of what is above `th`.
+    place (Cutout; DeVries & Taylor 2017). With `area` that share of each image is hidden instead of what is above `th`.
 
     `at` names a module of the model, such as "trunk.blocks.1": its features are explained and hidden instead of the picture's
     pixels (the paper's outlook, section 6), by zeros.
@@ -53,7 +53,7 @@ class Distraction:
     def __call__(
         self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """float [N, 3, H, W] in [0, 1], int64 [N] -> pictures of that shape, hidden in part or as they are, and the labels."""
+        """float [N, 3, H, W] in [0, 1], int64 [N] -> images of that shape, hidden in part or as they are, and the labels."""
         if not torch.rand((), generator=generator) < self.p:
             return images, labels
         hidden = self.hidden(model, images, labels, generator)
@@ -63,7 +63,7 @@ class Distraction:
         return images, labels
 
     def hidden(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """What is hidden of pictures float [N, 3, H, W]: bool [N, H, W], or of the features of `at`, bool [N, h, w]."""
+        """What is hidden of images float [N, 3, H, W]: bool [N, H, W], or of the features of `at`, bool [N, h, w]."""
         if self.place == "box" and self.area is not None and self.at == INPUT:  # needs no explanation
             return _boxes(self._count(images[:, 0]), images.shape[-2:], generator)
         layer = None if self.at == INPUT else _layer(model, self.at)
@@ -103,7 +103,7 @@ def _top(values: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
 
 
 def _shifted(hidden: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Each mask of [N, H, W] moved by its own amount; what leaves the picture comes in on the other side."""
+    """Each mask of [N, H, W] moved by its own amount; what leaves the image comes in on the other side."""
     n, h, w = hidden.shape
     y, x = (torch.arange(side) - torch.randint(side, (n, 1), generator=generator) for side in (h, w))
     y, x = (y % h).to(hidden.device), (x % w).to(hidden.device)

@@ -8,9 +8,9 @@ from torch import nn
 
 
 class Mixing:
-    """Intervention for `fit`: with equal chance all pictures of a batch are blended with others, or get a box of others.
+    """Intervention for `fit`: with equal chance all images of a batch are blended with others, or get a box of others.
 
-    The share of the first picture is Beta(.8, .8) for Mixup and uniform for CutMix (DeiT's settings); targets are shares of
+    The share of the first image is Beta(.8, .8) for Mixup and uniform for CutMix (DeiT's settings); targets are shares of
     the classes, smoothed.
     """
 
@@ -20,7 +20,7 @@ class Mixing:
     def __call__(
         self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """float [N, 3, H, W], int64 [N] -> mixed pictures, and shares of each class float [N, C]."""
+        """float [N, 3, H, W], int64 [N] -> mixed images, and shares of each class float [N, C]."""
         other = torch.randperm(len(images), generator=generator).to(images.device)
         cut = bool(torch.rand((), generator=generator) < 0.5)
         share = _beta(self.cutmix if cut else self.mixup, generator)
@@ -46,7 +46,7 @@ def _beta(concentration: float, generator: torch.Generator) -> float:
 
 
 def _box(share: float, size: tuple[int, int], generator: torch.Generator) -> tuple[slice, slice]:
-    """Rows and columns of a box that leaves `share` of the picture, about a uniform centre, cut at the border."""
+    """Rows and columns of a box that leaves `share` of the image, about a uniform centre, cut at the border."""
     slices = []
     for side in size:
         half = side * (1 - share) ** 0.5 / 2

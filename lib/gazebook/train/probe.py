@@ -19,13 +19,11 @@ BATCH = 500
 def linear_probe(model: torch.nn.Module, images: ImageSet, device: torch.device | str = "cpu") -> None:
     """Replace the softmax head of a classifier by multinomial logistic regression on its frozen, averaged features.
 
-    The features of the pictures as they are, in evaluation mode (no BatchNorm statistic is re-estimated), each scaled to
-    unit variance; scikit-learn's L2 penalty with C = 1. In place. Raises GazebookError where a class has no picture.
+    The features of the images as they are, in evaluation mode (no BatchNorm statistic is re-estimated), each scaled to
+    unit variance; scikit-learn's L2 penalty with C = 1. In place. Raises GazebookError where a class has no image.
     """
     if len(there := images.labels.unique()) != images.num_classes:
-        raise GazebookError(
-            f"a probe of {images.num_classes} classes has pictures of {len(there)}; give it more training images"
-        )
+        raise GazebookError(f"a probe of {images.num_classes} classes has images of {len(there)}; give it more training images")
     from sklearn.linear_model import LogisticRegression  # takes seconds, and few runs need it
 
     model.eval()

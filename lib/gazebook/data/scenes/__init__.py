@@ -1,4 +1,4 @@
-"""Scenes: a procedural picture set with known truth, made on the spot.
+"""Scenes: a procedural image set with known truth, made on the spot.
 
 Ten classes of objects, assembled from parts that can be left out, over ten families of backgrounds. `draw` describes
 scenes, `render` draws them; the same object can be drawn on another background or without one of its parts.

@@ -32,8 +32,8 @@ class Cue:
 
 
 def plant(rendered: Rendered, labels: np.ndarray, numbers: np.ndarray, cue: Cue, *, seed: int, split: str) -> Rendered:
-    """The pictures with the mark where it belongs, in the corner that the object covers least, behind the object; and its mask
-    as one more attribute. A cue decides about each picture by itself: another share moves marks, nothing else.
+    """The images with the mark where it belongs, in the corner that the object covers least, behind the object; and its mask
+    as one more attribute. A cue decides about each image by itself: another share moves marks, nothing else.
     """
     uniform = Uniform(seed, split, numbers)
     chosen = (labels == CLASS_NAMES.index(cue.planted_class)) & (uniform("cue") < cue.share)

@@ -1,4 +1,4 @@
-"""Signed distances to simple shapes, and a painter that fills them, for a batch of pictures at once.
+"""Signed distances to simple shapes, and a painter that fills them, for a batch of images at once.
 
 Coordinates are the object's: x to the right, y down, the object within [-1, 1]. A signed distance is negative inside.
 One pixel of blending at the border gives smooth edges without supersampling.

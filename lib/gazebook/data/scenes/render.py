@@ -1,4 +1,4 @@
-"""From scene descriptions to pictures, foreground masks, attribute masks and boxes."""
+"""From scene descriptions to images, foreground masks, attribute masks and boxes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Rendered:
 
 
 def render(specs: Specs, size: int = 32, world: World = EVERYDAY) -> Rendered:
-    """Draw a batch of scenes at `size` pixels. Each picture depends on its own description alone."""
+    """Draw a batch of scenes at `size` pixels. Each image depends on its own description alone."""
     if size not in SIZES:
         raise GazebookError(f"scenes of size {size}; choose from {', '.join(map(str, SIZES))}")
     n = len(specs)

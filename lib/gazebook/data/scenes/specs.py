@@ -34,7 +34,7 @@ class Specs:
 
     labels, backgrounds: int64 [N]; attributes: bool [N, A]; centre: float [N, 2] as x, y and scale: float [N], in
     shares of the image side (scale is half the object's frame); angle: radians [N]; mirrored: bool [N]; light: float
-    [N, 2]; gain: float [N], brightness of the whole picture; body, accent: RGB in [0, 1] [N, 3]; shape: float [N, 4]
+    [N, 2]; gain: float [N], brightness of the whole image; body, accent: RGB in [0, 1] [N, 3]; shape: float [N, 4]
     in [0, 1], free proportions of the object; texture: float [N, 8] in [0, 1], the background's own randomness.
     """
 
@@ -86,7 +86,7 @@ def draw(
     """The scenes with these numbers, int [N].
 
     `background_correlation` is the probability that the background is the class's own; otherwise it is uniform over
-    the ten families. `area` is the range of the object's share of the picture. `attribute_frequencies` sets the
+    the ten families. `area` is the range of the object's share of the image. `attribute_frequencies` sets the
     probability of an attribute wherever a class owns it (and of stripes, spots, metallic on all classes). `world` says what
     classes and attributes there are.
     """
@@ -141,7 +141,7 @@ def _check(
     if not 0 <= background_correlation <= 1:
         raise GazebookError(f"background_correlation is {background_correlation}; give a probability in [0, 1]")
     if len(area) != 2 or not 0 < area[0] <= area[1] <= 0.6:
-        raise GazebookError(f"area is {area}; give a range of shares of the picture in (0, 0.6]")
+        raise GazebookError(f"area is {area}; give a range of shares of the image in (0, 0.6]")
     for name, frequency in (frequencies or {}).items():
         world.column(name)
         if not 0 <= frequency <= 1:

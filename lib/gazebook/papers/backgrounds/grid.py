@@ -17,7 +17,7 @@ from gazebook.measure.reliance import RENDERED
 from gazebook.models import IMAGENET
 from gazebook.runs import Run, check_overrides
 
-LARGE = "large"  # the ninth training set: all pictures of the classes, the paper's IN-9L
+LARGE = "large"  # the ninth training set: all images of the classes, the paper's IN-9L
 TRAINING_SETS = (*VARIANTS, LARGE)
 LR = 0.05
 # fields that the axes vary
@@ -91,7 +91,7 @@ AXES = {
         pretrained=("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"),
         pretrained_evaluation={"draws": 1},
     ),
-    # the paper trains ResNet-50 at 224 px; this is its question at the size of the pictures that we can cut ourselves
+    # the paper trains ResNet-50 at 224 px; this is its question at the size of the images that we can cut ourselves
     "paper": Axes(
         fields=TINY
         | {
@@ -198,7 +198,7 @@ def family(axes: Axes) -> dict[str, Run]:
 
 
 def pretrained(axes: Axes) -> list[Run]:
-    """ImageNet classifiers as they are, on the test pictures of the variants."""
+    """ImageNet classifiers as they are, on the test images of the variants."""
     kept = {k: v for k, v in axes.fields.items() if k in ("data", "data_options", "test_images")}
     as_it_is = {"head": IMAGENET, "epochs": None, "updates": 0, "evaluation": axes.pretrained_evaluation}
     return [Run(study="backgrounds", trunk=name, **as_it_is, **kept) for name in axes.pretrained]

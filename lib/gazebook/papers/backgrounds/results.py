@@ -180,7 +180,7 @@ def _rows(record: Record, values: dict[str, np.ndarray], named: dict) -> list[di
 
 
 def _needed(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Wrong on Mixed-Rand, of the pictures that are right on Original ("needed"); and of those that are also right on
+    """Wrong on Mixed-Rand, of the images that are right on Original ("needed"); and of those that are also right on
     Mixed-Same, so that it is not cutting and pasting that harms them ("needed, survives cutting").
     """
     right, survives = values["original"] > 0.5, values["mixed_same"] > 0.5
@@ -215,7 +215,7 @@ def _pooled(images: dict[tuple, dict]) -> list[dict]:
 
 
 def _binomial(row: dict) -> dict:
-    """The interval of an accuracy that was measured on so many pictures, from its count."""
+    """The interval of an accuracy that was measured on so many images, from its count."""
     if not np.isfinite(row.get("value", np.nan)):
         return {}
     return _wilson(round(row["value"] * row["n"]), int(row["n"]))

@@ -27,7 +27,7 @@ METHODS: dict[str, dict[str, Any] | None] = {
     BOX: {"p": P, "th": TH, "place": "box"},
     LOWEST: {"p": P, "th": TH, "place": "lowest"},
     MEAN: {"p": P, "th": TH, "fill": "mean"},
-    # Cutout's size for CIFAR-10, but harsher: its square may leave the picture, and has the mean colour
+    # Cutout's size for CIFAR-10, but harsher: its square may leave the image, and has the mean colour
     LARGE: {"p": 1.0, "place": "box", "area": 0.25},
     EARLY: {"p": P, "th": TH, "at": "middle"},  # the modules of Setting.layers
     LATE: {"p": P, "th": TH, "at": "last"},
@@ -255,8 +255,8 @@ def fine_tuned(
     methods: Sequence[str] = PAPER, seeds: Sequence[int] = (0, 1, 2), epochs: int = 30,
 ) -> list[Run]:  # fmt: skip
     """The paper's setting (section 4.2), as far as it is told: a net pretrained on ImageNet, fine-tuned by Adam at 5e-5 with
-    batches of 16, on three quarters of the training pictures, drawn for each seed (of EgoFoodPlaces on its training split).
-    `trunk` as in `models.pretrained`. In no profile's grid; wants a GPU and pictures at 224 px.
+    batches of 16, on three quarters of the training images, drawn for each seed (of EgoFoodPlaces on its training split).
+    `trunk` as in `models.pretrained`. In no profile's grid; wants a GPU and images at 224 px.
     """
     size = (options or {}).get("size", 250 if data == "egofoodplaces" else 224)
     fields = {

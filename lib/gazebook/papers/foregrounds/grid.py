@@ -58,8 +58,8 @@ class Axes:
 def _models(
     side: int, net: dict[str, Any], vit: dict[str, Any], *, epochs: int, long: float, steps: int, views_batch: int
 ) -> dict[str, dict[str, Any]]:
-    """The family at pictures of `side` pixels. `epochs` are a residual net's; transformers and contrastive training, which
-    learn more slowly, take `long` times as many, and with mixed or contrasted pictures half as many again. `steps` are those
+    """The family at images of `side` pixels. `epochs` are a residual net's; transformers and contrastive training, which
+    learn more slowly, take `long` times as many, and with mixed or contrasted images half as many again. `steps` are those
     of the adversarial ascent.
     """
     vit = {"trunk": "vit", "optimizer": "adamw", "lr": 2e-3, "weight_decay": 0.05, "schedule": "cosine", "batch_size": 64} | vit
@@ -123,7 +123,7 @@ AXES = {
         cue_models=(RESNET, VIT),
         more_seeds=(2, 3, 4),
     ),
-    # the paper takes nets pretrained at 224 px; this is its family, trained by ourselves, at the size of pictures we can use
+    # the paper takes nets pretrained at 224 px; this is its family, trained by ourselves, at the size of images we can use
     "paper": Axes(
         fields=SCENES | {"train_images": 5000},
         images=RIVAL,
@@ -181,7 +181,7 @@ def on_scenes(axes: Axes, model: str, correlation: float, seed: int) -> Run:
 
 
 def on_images(axes: Axes, model: str, seed: int) -> Run:
-    """A model of the family, trained on pictures: real ones, but in the demo, where they are scenes again."""
+    """A model of the family, trained on images: real ones, but in the demo, where they are scenes again."""
     if axes.images["data"] == "scenes":
         return on_scenes(axes, model, axes.middle, seed)
     evaluation = axes.image_evaluation | (axes.reference_evaluation if seed == axes.seeds[0] else {})
@@ -189,7 +189,7 @@ def on_images(axes: Axes, model: str, seed: int) -> Run:
 
 
 def with_cue(axes: Axes, model: str, planted: str, seed: int) -> Run:
-    """A model of scenes in which pictures of class `planted` carry a mark; half of those it is tested on do."""
+    """A model of scenes in which images of class `planted` carry a mark; half of those it is tested on do."""
     options = axes.fields.get("data_options", {}) | {"background_correlation": 0.0, "cue": {"planted_class": planted}}
     tested = {"data": {"cue": {"planted_class": planted, "share": 0.5}}, "cue": True}
     fields = axes.fields | axes.models[model] | {"data_options": options, "evaluation": tested}
@@ -243,7 +243,7 @@ def cues(axes: Axes, seeds: Sequence[int] = ()) -> dict[Run, dict[str, Any]]:
 
 
 def pretrained(names: Sequence[str], data: str = "rival6_tiny", options: dict[str, Any] | None = None) -> list[Run]:
-    """Pretrained trunks with a linear probe, on pictures of any size: the paper's own way. In no profile's grid.
+    """Pretrained trunks with a linear probe, on images of any size: the paper's own way. In no profile's grid.
 
     `names` as in `models.pretrained`; `options` are those of the data, such as {"images": 500} for rival10.
     """

@@ -210,7 +210,7 @@ def _alignment(record: Record) -> list[dict]:
 
 
 def _cue(record: Record) -> list[dict]:
-    """Accuracy with and without the cue; and for each score how often the cue is on the pictures that it finds worst."""
+    """Accuracy with and without the cue; and for each score how often the cue is on the images that it finds worst."""
     found = [row | {"value": row["accuracy"]} for row in record.rows if row["split"] == "cue"]
     present, share = record.arrays["cue_present"], record.arrays["cue_share"].astype(float)
     seen = share[present]
