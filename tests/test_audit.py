@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 from torch import nn
 
 from gazebook import cli, data, models
 from gazebook import execute as execution
 from gazebook import report as audit
+from gazebook.data import sources
 from gazebook.data.image_folder import Images, load_images
 from gazebook.errors import GazebookError
 from gazebook.train import checkpoint
@@ -87,6 +88,29 @@ def test_pictures_of_every_kind_are_read_and_broken_ones_named(folder):
     assert by_name["more/one.png"].float().mean((1, 2)).tolist() == [255, 0, 0]
     assert by_name["deep.png"].max() > 200, "16 bits are scaled, not cut"
     assert load_images(folder, 32, limit=3).names == found.names[:2], "broken.png is the first of the three"
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) print\n%%EOF\n"
+
+
+def test_no_image_reaches_ghostscript(tmp_path, monkeypatch):
+    """Whatever a file is called, Pillow would hand PostScript to the first `gs` there is."""
+    called = tmp_path / "called"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "gs").write_text(f"#!/bin/sh\ntouch {called}\n")
+    (tmp_path / "bin" / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # Pillow remembers what it found
+    place = tmp_path / "images"
+    place.mkdir()
+    for name in ("a.jpg", "b.png", "c.eps", "d.ps"):
+        (place / name).write_bytes(POSTSCRIPT)
+    with pytest.raises(GazebookError, match="holds no readable image"):
+        load_images(place, 16)
+    for encoded in (POSTSCRIPT, place / "a.jpg"):
+        with pytest.raises(GazebookError, match="does not decode"):
+            sources.decode(encoded, "it", "")
+    assert not called.exists()
 
 
 def test_a_picture_of_the_right_size_is_left_as_it_is(folder):

@@ -1,6 +1,7 @@
 """papermill's side: parameters are checked, pages appear whole, failures are kept and named."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -46,6 +47,12 @@ def test_values_are_read_as_yaml_and_checked_by_type():
         ({"train": "3"}, "give a bool such as True"),
         ({"fractions": "0.1"}, r"give a list such as \[\]"),
         ({"overrides": "{a: ["}, r"give a dict such as \{\}"),
+        ({"fractions": "[!!binary aW1wb3J0]"}, "of text and finite numbers"),
+        ({"fractions": "[.nan]"}, "of text and finite numbers"),
+        ({"fractions": "[2020-01-01]"}, "of text and finite numbers"),
+        ({"fractions": "&a [*a]"}, "of text and finite numbers"),
+        ({"overrides": "{a: {b: [!!set {c}]}}"}, "of text and finite numbers"),
+        ({"overrides": "{a: {1: b}}"}, "of text and finite numbers"),
     ],
 )
 def test_unknown_parameters_and_wrong_types_are_refused(given, message):
@@ -93,6 +100,19 @@ def test_a_page_appears_when_its_notebook_ran_to_the_end(tmp_path, monkeypatch):
     assert not book.is_current(notebook, output, {"count": 4})
     output.write_text("{")
     assert not book.is_current(notebook, output, {"count": 4})
+
+
+@pytest.mark.slow
+def test_two_calls_on_one_notebook_show_each_its_own_page(tmp_path):
+    notebook = write_notebook(tmp_path / "a.ipynb", "import time; time.sleep(1)", "print(count)")
+    output = tmp_path / "out" / "a.ipynb"
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(book.execute, notebook, output, {"count": n}, progress=False) for n in (4, 5)]
+    assert [call.result() for call in calls] == [output, output]
+    stored = json.loads(output.read_text())
+    (shown,) = (n for n in (4, 5) if stored["cells"][-1]["outputs"][0]["text"] == [f"{n}\n"])
+    assert book.is_current(notebook, output, {"count": shown}), "a page has the stamp of its own parameters"
+    assert [p.name for p in output.parent.iterdir()] == ["a.ipynb"]
 
 
 @pytest.mark.slow

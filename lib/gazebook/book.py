@@ -15,6 +15,7 @@ from importlib.metadata import files
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import nbformat
 import papermill
@@ -80,13 +81,22 @@ def checked(notebook: Path, given: dict[str, Any]) -> dict[str, Any]:
                 value = None
         if kind is float and type(value) is int:
             value = float(value)
-        if type(value) is not kind:
+        if type(value) is not kind or not _is_plain(value):
+            alone = ", of text and finite numbers" if kind in (list, dict) else ""
             raise GazebookError(
                 f"parameter {name} of {notebook.name} is {given[name]!r}; "
-                f"give {_article(kind)} such as {known[name]['default']!r}"
+                f"give {_article(kind)} such as {known[name]['default']!r}{alone}"
             )
         values[name] = value
     return values
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is of JSON's types at every depth: papermill writes others into the notebook as code, unescaped."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False)) == value
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def execute(notebook: Path, output: Path, given: dict[str, Any], progress: bool = True) -> Path:
@@ -95,7 +105,7 @@ def execute(notebook: Path, output: Path, given: dict[str, Any], progress: bool 
     A failed run is kept beside it as NAME.failed.ipynb. Raises GazebookError that names the notebook and the error.
     """
     values = checked(notebook, given)
-    partial = output.with_name(f"{output.stem}.partial.ipynb")
+    partial = output.with_name(f"{output.stem}.{uuid4().hex}.partial.ipynb")  # another call may execute the same notebook
     failed = output.with_name(f"{output.stem}.failed.ipynb")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

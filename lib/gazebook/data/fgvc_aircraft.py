@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from gazebook.data.image_set import ImageSet
 from gazebook.data.local_folders import squares
-from gazebook.data.sources import download, search_folders
+from gazebook.data.sources import download, open_image, search_folders
 from gazebook.errors import GazebookError
 
 FOLDER = "fgvc-aircraft-2013b"
@@ -73,7 +72,7 @@ def _boxes(file: Path, files: list[Path], size: int) -> torch.Tensor:
     table = {name: np.array(numbers, float) for name, *numbers in (line.split() for line in file.read_text().splitlines())}
     found = []
     for picture in files:
-        with Image.open(picture) as image:
+        with open_image(picture) as image:
             width, height = image.size
         x0, y0, x1, y1 = table[picture.stem] - (1, 1, 0, 0)
         scale = np.array([size / width, size / (height - BANNER)] * 2)

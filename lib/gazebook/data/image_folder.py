@@ -10,9 +10,10 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
+from gazebook.data.sources import FORMATS, open_image
 from gazebook.errors import GazebookError
 
-SUFFIXES = frozenset(Image.registered_extensions())
+SUFFIXES = frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ def load_images(folder: str | Path, size: int, limit: int | None = None) -> Imag
 
 def _square(file: Path, size: int) -> np.ndarray:
     """The middle square of an image, uint8 [3, S, S]."""
-    with Image.open(file) as image:
+    with open_image(file) as image:
         image = ImageOps.exif_transpose(image)
         if "A" in image.getbands() or "transparency" in image.info:
             image = image.convert("RGBA")

@@ -20,6 +20,9 @@ from safetensors import SafetensorError, safe_open
 from gazebook.errors import GazebookError
 from gazebook.files import atomic_write
 
+# what Pillow decodes by itself; a PostScript file, whatever its name, it would hand to Ghostscript, which runs programs
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+
 
 def cache_folder() -> Path:
     """The user's cache folder for gazebook; downloads go there."""
@@ -62,13 +65,18 @@ def download(name: str, url: str, checksum: str | None, size: str, target: Path,
             ) from error
 
 
+def open_image(picture: bytes | Path) -> Image.Image:
+    """An encoded image of one of FORMATS, judged by its content; raises what Pillow raises."""
+    return Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=FORMATS)
+
+
 def decode(picture: bytes | Path, name: str, remedy: str, size: tuple[int, int] | None = None) -> np.ndarray:
     """An encoded image as uint8 [H, W, 3]; `size` is the height and width that it must have.
 
     Raises GazebookError that says `name` and `remedy`.
     """
     try:
-        with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture) as image:
+        with open_image(picture) as image:
             pixels = np.asarray(image.convert("RGB"))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise GazebookError(f"{name} does not decode; {remedy}") from error
