@@ -90,6 +90,12 @@ def test_pictures_of_every_kind_are_read_and_broken_ones_named(folder):
     assert load_images(folder, 32, limit=3).names == found.names[:2], "broken.png is the first of the three"
 
 
+def test_names_cannot_forge_lines(folder):
+    """Control characters in a file's name are shown escaped; other letters stay."""
+    (folder / "scene0.png").rename(folder / "a\nnote: forged é.png")
+    assert r"a\nnote: forged é.png" in load_images(folder, 16).names
+
+
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) print\n%%EOF\n"
 
 

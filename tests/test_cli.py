@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gazebook import cli
+from gazebook import cli, data
 from gazebook.errors import GazebookError
 from gazebook.ledger import Ledger, Record
 from gazebook.papers import PAPERS, grid, scribe
@@ -87,6 +87,19 @@ def test_status_counts_done_and_missing_and_foretells_the_time(monkeypatch, caps
 def test_data_says_what_there_is(monkeypatch, capsys):
     code, out, _ = call(monkeypatch, capsys, "data", "scenes")
     assert code == 0 and "scenes train: 5000 images of 32x32 px, 10 classes, from procedural scenes" in out
+
+
+def test_data_of_which_one_split_is_there_says_so(monkeypatch, capsys):
+    scenes = data.SOURCES["scenes"].load
+
+    def load(split, **options):
+        if split == "train":
+            raise GazebookError("there is no training split; ask for test")
+        return scenes(split, **options)
+
+    monkeypatch.setattr(data.SOURCES["scenes"], "load", load)
+    code, out, _ = call(monkeypatch, capsys, "data", "scenes")
+    assert code == 0 and "scenes test: " in out and out.endswith("there is no training split; ask for test\n")
 
 
 def test_claims_of_an_empty_ledger_are_inconclusive(monkeypatch, capsys):

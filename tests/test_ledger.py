@@ -1,6 +1,8 @@
 """The ledger: atomic, content-addressed, mergeable, and plain about damage."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -66,6 +68,41 @@ def test_a_damaged_record_is_named_and_not_merged(tmp_path, damage):
     with pytest.raises(GazebookError, match="is damaged"):
         target.merge(ledger)
     assert target.keys() == []
+
+
+def rewritten(file, target, change):
+    """A record's archive with its JSON changed as text."""
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, change(content.decode()) if name == "record.json" else content)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: re.sub(r'"accuracy": [\d.]+', '"accuracy": NaN', text), "NaN stands where a number should"),
+        (lambda text: re.sub(r'"accuracy": [\d.]+', '"accuracy": -Infinity', text), "-Infinity stands where"),
+        (lambda text: re.sub(r'"seed": \d+', '"seed": 77', text), "it is of run"),
+        (lambda text: json.dumps(json.loads(text) | {"provenance": None}), "its rows or its provenance"),
+        (lambda text: json.dumps(json.loads(text) | {"rows": ["none"]}), "its rows or its provenance"),
+    ],
+)
+def test_a_record_that_no_run_can_have_written_is_damaged(tmp_path, change, message):
+    ledger = Ledger(tmp_path)
+    file = ledger.write(record())
+    rewritten(file, tmp_path / "changed", change)
+    os.replace(tmp_path / "changed", file)
+    with pytest.raises(GazebookError, match=f"is damaged .*{message}"):
+        ledger.read(RUN)
+
+
+def test_a_record_that_unpacks_to_too_much_is_not_unpacked(tmp_path, monkeypatch):
+    ledger = Ledger(tmp_path)
+    ledger.write(record())
+    monkeypatch.setattr("gazebook.ledger.LARGEST", 100)
+    with pytest.raises(GazebookError, match=r"is damaged .*it unpacks to"):
+        ledger.read(RUN)
 
 
 def test_ledgers_merge_by_key(tmp_path):

@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import lzma
 import os
+import tarfile
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -60,6 +62,23 @@ def test_a_truncated_archive_is_named(tmp_path, kind):
     truncate(WRITERS[kind](tmp_path / "tiny_imagenet", layout.files(WNIDS[:2])))
     with pytest.raises(GazebookError, match=r"tiny-imagenet-200\.(zip|tar.xz) is damaged .*fetch it again"):
         data.load("tiny_imagenet", "train", root=tmp_path)
+
+
+def test_a_tar_cut_anywhere_is_never_a_smaller_set(tmp_path):
+    place = tmp_path / "tiny_imagenet"
+    packed = layout.write_tar(place, layout.files(WNIDS[:2]))
+    whole = lzma.decompress(packed.read_bytes())
+    packed.unlink()
+    file = place / "tiny-imagenet-200.tar"
+    file.write_bytes(whole)
+    assert len(data.load("tiny_imagenet", "train", root=tmp_path)) == 24
+    with tarfile.open(file) as archive:
+        members = archive.getmembers()
+    between = [member.offset for member in members[1:]]  # where a reader of tars sees nothing amiss
+    for cut in [*between[::5], *np.random.default_rng(0).integers(1, members[-1].offset_data, 10)]:
+        file.write_bytes(whole[:cut])
+        with pytest.raises(GazebookError, match="damaged"):
+            data.load("tiny_imagenet", "train", root=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from tqdm import tqdm
 import gazebook
 from gazebook.errors import GazebookError
 from gazebook.ledger import Ledger, project_folder
-from gazebook.machine import usable_cores
+from gazebook.machine import end_with_parent, usable_cores
 from gazebook.papers import PAPERS, grid
 
 PUBLISHED = "published"  # stands for the best profile that has published results
@@ -173,7 +173,7 @@ def execute_chapters(folder: Path, given: dict[str, Any], force: bool = False) -
         for chapter in todo:
             execute(*chapter)
         return
-    with ProcessPoolExecutor(min(usable_cores(), len(todo)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(usable_cores(), len(todo)), get_context("spawn"), end_with_parent) as pool:
         running = [pool.submit(execute, *chapter, progress=False) for chapter in todo]
         try:
             for done in tqdm(as_completed(running), "chapters", len(todo), unit=" chapter"):

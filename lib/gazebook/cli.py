@@ -130,11 +130,20 @@ def data(
     """Find (or make, or download) a data set and say what it holds."""
     from gazebook import data as sets
 
+    failed = []
     for split in sets.SPLITS:
-        found = sets.load(name, split, root=root)
+        try:
+            found = sets.load(name, split, root=root)
+        except GazebookError as error:  # some sets have but one split
+            failed.append(error)
+            continue
         shape = "x".join(map(str, found.images.shape[2:]))
         typer.echo(f"{name} {split}: {len(found)} images of {shape} px, {found.num_classes} classes, from {found.source}")
         typer.echo(f"  sha256 {found.fingerprint}")
+    if len(failed) == len(sets.SPLITS):
+        raise failed[0]
+    for error in failed:
+        typer.echo(error)
 
 
 @app.command(epilog="Examples: gazebook claims --profile cpu · gazebook claims --profile cpu --csv claims.csv")

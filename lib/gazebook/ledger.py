@@ -26,6 +26,7 @@ from gazebook.files import atomic_write
 from gazebook.runs import Run
 
 SUFFIX = ".run.zip"
+LARGEST = 10**9  # bytes that a record may unpack to; the largest published one has some millions
 
 
 @dataclass(frozen=True)
@@ -177,16 +178,26 @@ def _entry(name: str) -> zipfile.ZipInfo:
 def _read(file: Path) -> Record:
     try:
         with zipfile.ZipFile(file) as archive:
-            text = json.loads(archive.read("record.json"))
+            if (size := sum(entry.file_size for entry in archive.infolist())) > LARGEST:
+                raise ValueError(f"it unpacks to {size / 1e9:.1f} GB")
+            text = json.loads(archive.read("record.json"), parse_constant=_refuse)
             arrays = {
                 Path(name).stem: np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
                 for name in archive.namelist()
                 if name.endswith(".npy")
             }
             run = Run.from_dict(text["run"])
+            if f"{run.key}{SUFFIX}" != file.name:
+                raise ValueError(f"it is of run {run.key}")
+            if not isinstance(text["provenance"], dict) or not all(isinstance(row, dict) for row in text["rows"]):
+                raise TypeError("its rows or its provenance are none")
             return Record(run, text["rows"], arrays, text["history"], text["provenance"])
     except (zipfile.BadZipFile, zlib.error, OSError, KeyError, ValueError, EOFError, TypeError) as error:
         raise GazebookError(f"the record {file} is damaged ({error}); delete it and run again") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} stands where a number should")
 
 
 def _cell(value):

@@ -37,7 +37,7 @@ def load_images(folder: str | Path, size: int, limit: int | None = None) -> Imag
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())[:limit]
     images, names, skipped = [], [], {}
     for file in tqdm(files, "reading pictures", unit=" pictures", delay=2, leave=False):
-        name = str(file.relative_to(folder))
+        name = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(file.relative_to(folder)))
         try:
             images.append(_square(file, size))
             names.append(name)

@@ -168,10 +168,20 @@ def _entries(place: Path, top: str, wnids: set[str] | None) -> Iterator[tuple[st
                 if path := wanted(name):
                     yield path, archive.read(name)
     else:
+        _check_end(place)
         with tarfile.open(place) as archive:
             for member in archive:
                 if member.isfile() and (path := wanted(member.name)):
                     yield path, archive.extractfile(member).read()
+
+
+def _check_end(place: Path) -> None:
+    """An uncompressed tar that was cut between two files would be read as a smaller set: it must end in two empty blocks."""
+    if place.suffix == ".tar":
+        with place.open("rb") as file:
+            file.seek(-min(1024, place.stat().st_size), 2)
+            if file.read() != bytes(1024):
+                raise tarfile.ReadError("it ends too early")
 
 
 def _notes(name: str, table: str) -> dict[str, tuple[str, tuple[int, int, int, int]]]:

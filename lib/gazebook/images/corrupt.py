@@ -27,7 +27,7 @@ from gazebook.data.image_set import ImageSet
 from gazebook.data.sources import cache_folder
 from gazebook.errors import BudgetSpentError, GazebookError
 from gazebook.files import atomic_write
-from gazebook.machine import usable_cores
+from gazebook.machine import end_with_parent, usable_cores
 
 # in the order of the paper's figure 3
 CORRUPTIONS = (
@@ -184,6 +184,7 @@ def _cancelling(pool: ProcessPoolExecutor):
 
 
 def _keep(pictures: np.ndarray) -> None:
+    end_with_parent()
     cv2.setNumThreads(1)
     _kept.append(pictures)
 

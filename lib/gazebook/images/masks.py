@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from gazebook.errors import GazebookError
-from gazebook.machine import usable_cores
+from gazebook.machine import end_with_parent, usable_cores
 
 # ellipse: GrabCut with a sure-foreground ellipse; rectangle: the paper's, from the box alone; rectangle4: the same on the
 # image enlarged four times, about the resolution of the paper
@@ -98,8 +98,13 @@ def _run(tasks: list[tuple], processes: int, images: int) -> Iterator[np.ndarray
     if processes == 1 or images < FEW:
         yield from map(_chunk, tasks)
         return
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _prepare) as pool:
         yield from pool.map(_chunk, tasks)
+
+
+def _prepare() -> None:
+    end_with_parent()
+    cv2.setNumThreads(1)
 
 
 def _chunk(task: tuple) -> np.ndarray:
