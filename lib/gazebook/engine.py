@@ -63,15 +63,15 @@ def complete(
     `rulers`, a function of a module, gives those that a run is measured with. Raises GazebookError when runs
     failed or all workers died; what was recorded stays recorded.
     """
-    started = time.time()
+    started = time.monotonic()  # one clock for all processes of a machine, that nobody sets
     missing = ledger.missing(dict.fromkeys(runs))
     if not missing:
         return Outcome(0, 0, False)
     device = choose_device(device)
     count = min(workers or default_workers(device), len(missing))
-    until = None if budget is None else budget - min(60, budget / 5)  # leaves time to evaluate
+    deadline = None if budget is None else started + budget - min(60, budget / 5)  # leaves time to evaluate
     try:
-        _prepare(ledger, missing, rulers, None if until is None else time.monotonic() + until)
+        _prepare(ledger, missing, rulers, deadline)
     except BudgetSpentError:
         return Outcome(0, len(missing), True)
     order = {
@@ -79,7 +79,7 @@ def complete(
         "rulers": [rulers.__module__, rulers.__qualname__],
         "folder": str(ledger.folder),
         "device": device,
-        "until": None if until is None else started + until,
+        "deadline": deadline,
     }
     crew: list[subprocess.Popen] = []
     try:
@@ -249,7 +249,6 @@ def work(order: dict) -> None:
     ledger = Ledger(order["folder"])
     module, name = order["rulers"]
     rulers = getattr(importlib.import_module(module), name)
-    deadline = None if order["until"] is None else time.monotonic() + order["until"] - time.time()
     runs = [Run.from_dict(values) for values in order["runs"]]
     failed: set[Run] = set()
     while open_runs := [r for r in runs if r not in ledger and r not in failed and not _failure_file(ledger, r).exists()]:
@@ -257,7 +256,7 @@ def work(order: dict) -> None:
             with suppress(Timeout), FileLock(_lock_file(ledger, run), timeout=0):
                 if run not in ledger:  # another worker may have finished it since
                     try:
-                        _train(run, ledger, rulers(run), order["device"], deadline)
+                        _train(run, ledger, rulers(run), order["device"], order["deadline"])
                     except BudgetSpentError:
                         _tell(event="budget")
                         return

@@ -145,7 +145,7 @@ def project_folder() -> Path | None:
     """The checkout that holds the current folder, or the one that an editable install points to; None without one."""
     for start in (Path.cwd(), Path(__file__).parent):
         for folder in (start, *start.parents):
-            if (folder / "_config.yml").exists() and (folder / "notebooks").is_dir():
+            if (folder / "_config.yml").exists() and (folder / "lib" / "gazebook").is_dir():
                 return folder
     return None
 
