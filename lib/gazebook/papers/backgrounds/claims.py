@@ -16,15 +16,10 @@ import pandas as pd
 from gazebook import evidence, metrics
 from gazebook.evidence import Claim, Estimate, select
 from gazebook.papers.backgrounds.grid import LARGE
-from gazebook.papers.backgrounds.results import models, natural, reliance, slope, tested
+from gazebook.papers.backgrounds.results import chance, models, natural, reliance, slope, tested
 
 BACKGROUNDS = ["only_bg_b", "only_bg_t", "no_fg"]
 ORIGINAL = 0.85  # accuracy on Original that the best model must reach for claims about progress to be testable
-
-
-def chance(frame: pd.DataFrame) -> float:
-    """One over the number of classes: nine, or in scenes ten."""
-    return 1 / frame.attrs.get("classes", 9)
 
 
 def over_seeds(rows: pd.DataFrame) -> pd.Series:
