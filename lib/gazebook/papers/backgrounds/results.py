@@ -252,6 +252,20 @@ def paper_table() -> pd.DataFrame:
         return pd.read_csv(file)
 
 
+def percent_text(rows: pd.DataFrame) -> str:
+    """'31.2 ± 2.5': the mean over seeds in percent, and the half width of the interval over test images."""
+    if not len(rows):
+        return ""
+    mean, half = 100 * np.mean(rows["value"]), 50 * np.mean(rows["high"] - rows["low"])
+    return f"{mean:.1f}\u202f±\u202f{half:.1f}"
+
+
+def short_names(axes: Axes, labels: Sequence[int]) -> list[str]:
+    """Short names: vehicle, instrument."""
+    names = data.class_names(axes.fields["data"])
+    return [names[label].split()[-1] for label in labels]
+
+
 def gate(frame: pd.DataFrame) -> str:
     """This paper's claims are about signs, orders and gaps: no regime is asked for but that of each claim's `needs`."""
     return ""

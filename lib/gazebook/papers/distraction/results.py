@@ -11,7 +11,7 @@ import torch
 
 from gazebook import data, evidence, metrics
 from gazebook.data.fine_scenes import PARTS
-from gazebook.evidence import select
+from gazebook.evidence import Estimate, select
 from gazebook.evidence.frame import tidy
 from gazebook.explain.saliency import minmax_normalize, upsample
 from gazebook.ledger import Ledger, Record
@@ -19,14 +19,17 @@ from gazebook.measure.erasing import LEVELS
 from gazebook.papers.distraction.grid import (
     AXES,
     BASE,
+    CONTROLS,
     METHODS,
     ONE,
     RANDOM,
     STREAMS,
+    TITLES,
     ZERO,
     Axes,
     leaky,
     main,
+    on_set,
     sweep,
 )
 
@@ -175,6 +178,41 @@ def _containment(records: dict[tuple, Record]) -> Iterator[dict]:
                 condition = "same seed" if seed == other else "other seeds"
                 yield named | {"condition": condition, "value": float(np.nanmean(metrics.containment(base, own)))}
         yield named | {"condition": "chance", "value": float(own.mean())}
+
+
+def gain_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Method minus baseline in points: mean over seeds with its 95% interval; the paper's gains."""
+    there = [m for m in METHODS if m != BASE and len(of(frame, "clean", model=m))]
+    table = {
+        TITLES[p]: [Estimate.of(100 * per_seed(frame, p, "clean", "accuracy", m)).text(2) for m in there]
+        for p in fine_grained(frame)
+    }
+    found = pd.DataFrame(table, index=pd.Index(there, name="method")).replace("no runs yet", "")
+    paper = paper_table(1).query("metric == 'accuracy'").set_index("dataset")
+    for name, title in PAPER_SETS.items():
+        gains = {m: 100 * float(paper.loc[name, m] - paper.loc[name, BASE]) for m in (ZERO, RANDOM, ONE)}
+        found[f"{title} (paper)"] = [f"{gains[m]:+.1f}" if m in gains else "" for m in there]
+    return found
+
+
+def guided_minus(frame: pd.DataFrame, control: str) -> dict[str, Estimate]:
+    """0-occlusion minus a control in points: an estimate a data set, and one of their mean, each counting the same."""
+    found = {TITLES[p]: 100 * per_seed(frame, p, "clean", "accuracy", ZERO, control) for p in frame.attrs["sets"]}
+    found = {title: v for title, v in found.items() if len(v)}
+    together = {"mean of these": Estimate.of_groups(found.values())} if len(found) > 1 else {}
+    return {title: Estimate.of(v) for title, v in found.items()} | together
+
+
+def control_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """0-occlusion minus each control in points, by data set and over them."""
+    rows = {(c, label): e.text(2) for c in CONTROLS for label, e in guided_minus(frame, c).items()}
+    return pd.Series(rows, name="guided minus control, points").rename_axis(["control", "data"]).to_frame()
+
+
+def records_of(ledger: Ledger, axes: Axes, part: str, method: str) -> list[Record]:
+    """The records of a method on a data set that are there, one a seed."""
+    runs = [on_set(axes, part, method, seed) for seed in axes.sets[part].seeds.get(method, ())]
+    return list(ledger.records(runs))
 
 
 def gate(frame: pd.DataFrame) -> str:

@@ -262,6 +262,52 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
+def proxy_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """How far each proxy is off: its rank correlation with removal over attributes, and its mean error in points."""
+    wide = evidence.wide(common_seed_rows(frame, "attribute"), ["key", "attribute"], "condition")
+    ranks, found = proxies(frame), []
+    for way in WAYS[1:]:
+        off = 100 * (wide[way] - wide["removed"])
+        row = {"way": way, "rho with removal, median over models": ranks[way].median(), "mean error, points": off.mean()}
+        found.append(row | {"mean absolute error": off.abs().mean()})
+    return pd.DataFrame(found).set_index("way")
+
+
+def _rank_row(frame: pd.DataFrame, rows: pd.DataFrame, middle: float) -> dict:
+    """Rank correlation of RFS with the truth over all models, and over the family."""
+    rows = against_truth(frame, rows)
+    own = family(rows, middle)
+    found = {"models": len(rows), "rho": metrics.rank_correlation(rows["value"], rows["truth"])}
+    return found | {"family": len(own), "rho of the family": metrics.rank_correlation(own["value"], own["truth"])}
+
+
+def ruler_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation of RFS with the truth: by kind of noise and level, over all levels, at matched accuracy."""
+    middle, found = frame.attrs.get("middle", 0.5), []
+    for kind, name in KINDS.items():
+        rows = of(frame, "noise", condition=kind, mask="own")
+        cases = [(f"level {level:g}", rows[rows["level"] == level]) for level in sorted(rows["level"].unique())]
+        cases.append(("all levels", of(frame, "levels", condition=kind, mask="own")))
+        cases.append(("matched accuracy", matched(frame, "scenes", kind)[1]))
+        found += [{"noise": name, "by": label} | _rank_row(frame, own, middle) for label, own in cases]
+    return pd.DataFrame(found).set_index(["noise", "by"])
+
+
+def mask_table(frame: pd.DataFrame, part: str) -> pd.DataFrame:
+    """RFS over all levels by the mask that says what the foreground is; mean over seeds."""
+    rows = common_seed_rows(frame, "levels", part)
+    if rows.empty:
+        return pd.DataFrame()
+    rows = rows.assign(condition=rows["condition"].map(KINDS) + ", " + rows["mask"])
+    return rows.pivot_table(index="model", columns="condition", values="value", sort=False)
+
+
+def score_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation of each alignment score with the truth over all models of scenes, mean over seeds."""
+    rho = score_ranks(frame).mean()
+    return pd.DataFrame({"score": [SCORES[n] for n in rho.index], "rho": rho.to_numpy()}).set_index("score")
+
+
 def gate(frame: pd.DataFrame) -> str:
     """Why the paper's claims cannot be tested on these models; "" where they can: on images the residual net is right on at
     least 90% without noise, as the paper's networks are.

@@ -246,6 +246,35 @@ def present_in(table: pd.DataFrame) -> list[str]:
     return [name for name in TITLES if name in table.index]
 
 
+def control_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """The ends of the size axis under both protocols: means over the seeds that have all four corners."""
+    own = select(frame, head="scribe", pipeline="none", variant="base", augmentation=control_augmentations(frame))
+    own = own[own["percent"].isin({own["percent"].min(), own["percent"].max()})]
+    own = select(own, measure=["sparsity", "accuracy"])
+    corner = ["protocol", "percent"]
+    wide = own.pivot_table(index=["augmentation", "seed"], columns=[*corner, "measure", "split"], values="value")
+    wide = wide.dropna().groupby("augmentation").mean().stack(corner, future_stack=True)
+    table = pd.DataFrame(
+        {
+            "sparsity": wide["sparsity", "test"],
+            "training accuracy": wide["accuracy", "train"],
+            "test accuracy": wide["accuracy", "test"],
+            "gap": wide["accuracy", "train"] - wide["accuracy", "test"],
+        }
+    )
+    table = table.loc[[key for name in TITLES for key in table.index if key[0] == name]]
+    table.index = table.index.map(lambda key: f"{TITLES[key[0]]}, equal {key[1]}, {key[2]}%")
+    return table
+
+
+def overview(frame: pd.DataFrame) -> pd.DataFrame:
+    """One line per run, measured on the test set, for reading and sorting."""
+    shown = ["accuracy", "confidence", "ece_15", "sparsity", "classes", "regions", "soft_share"]
+    rows = select(frame, split="test", pipeline="none", measure=shown)
+    keys = ["variant", "head", "augmentation", "percent", "protocol", "seed"]
+    return rows.pivot_table(index=keys, columns="measure", values="value")[shown].round(3).reset_index()
+
+
 def gate(frame: pd.DataFrame) -> str:
     """Why the paper's claims cannot be tested on these models; "" where they can: the best model is right on at least 80% of
     the test images, and RandomCrop beats no transform at 100%.
