@@ -175,9 +175,10 @@ def reference(axes: Axes) -> Run:
     return trained_on(axes, "original", axes.seeds[0])
 
 
-def sets(axes: Axes, seeds: Sequence[int] = ()) -> list[Run]:
-    """The models of all training sets."""
-    return [trained_on(axes, name, seed) for seed in seeds or axes.seeds for name in axes.training_sets]
+def sets(axes: Axes, seeds: Sequence[int] = (), names: Sequence[str] = ()) -> list[Run]:
+    """The models of all training sets, or of those of `names` that the axes have."""
+    wanted = [name for name in names or axes.training_sets if name in axes.training_sets]
+    return [trained_on(axes, name, seed) for seed in seeds or axes.seeds for name in wanted]
 
 
 def scenes(axes: Axes, seeds: Sequence[int] = ()) -> list[Run]:
