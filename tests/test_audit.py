@@ -17,6 +17,7 @@ from gazebook import report as audit
 from gazebook.data import sources
 from gazebook.data.image_folder import Images, load_images
 from gazebook.errors import GazebookError
+from gazebook.models.foreign import ForeignMaps
 from gazebook.train import checkpoint
 
 FOREIGN = """
@@ -148,7 +149,9 @@ def test_measures_of_a_picture_by_hand():
             return maps
 
     images = Images(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), ("a", "b"), {})
-    rows = audit.audit([audit.Audited("fixed", Fixed(), 4, None, ("x", "y", "z"))], {4: images}, progress=False)
+    fixed = audit.Audited("fixed", ForeignMaps("fixed", Fixed(), 4), 4, None, ("x", "y", "z"))
+    rows, failed = audit.audit([fixed], {4: images}, progress=False)
+    assert not failed
     assert rows["sparsity"].tolist() == [0.5, 0.5] and rows["regions"].tolist() == rows["classes"].tolist() == [1, 1]
     p = models.lse_pool(Fixed().cam(torch.zeros(1, 3, 4, 4))).softmax(1).double()
     assert rows["entropy"][0] == pytest.approx(float(-(p * p.log()).sum()), abs=1e-6)
@@ -240,7 +243,7 @@ def test_folders_without_pictures(monkeypatch, capsys, tmp_path, checkpoint_file
     assert code == 2 and "holds no readable image, none; give a folder" in err
     (empty / "a.png").write_bytes(b"nothing")
     code, _, err = call(monkeypatch, capsys, empty, file)
-    assert code == 2 and "1 that do not decode (first a.png)" in err
+    assert code == 2 and "1 that cannot be read (first a.png)" in err
     code, _, err = call(monkeypatch, capsys, tmp_path / "nowhere", file)
     assert code == 2 and "is not a folder" in err
 
@@ -248,6 +251,8 @@ def test_folders_without_pictures(monkeypatch, capsys, tmp_path, checkpoint_file
 def test_outputs_that_cannot_be_written_are_one_line(monkeypatch, capsys, folder, checkpoint_file, tmp_path):
     file = checkpoint_file()
     (tmp_path / "in-the-way").write_text("")
+    before = {f.name for f in tmp_path.iterdir()}
     for option, target in (("--html", "in-the-way/a.html"), ("--csv", "in-the-way/a.csv"), ("--plot", "figure.gazebook")):
         code, _, err = call(monkeypatch, capsys, folder, file, option, tmp_path / target)
-        assert code == 2 and "cannot write" in err and "give another" in err
+        assert code == 2 and "cannot write" in err and re.search("give a(nother| name)", err)
+    assert {f.name for f in tmp_path.iterdir()} == before, "nothing half-written stays behind"

@@ -44,7 +44,7 @@ def test_rfs_is_the_distance_from_the_diagonal_over_the_largest_at_that_mean(fg,
 
 def test_rfs_takes_arrays_and_refuses_percent():
     assert rfs([0.5, 0.9], [0.7, 1.0]).tolist() == pytest.approx([0.25, 1.0])
-    with pytest.raises(ValueError, match="shares, not percent"):
+    with pytest.raises(ValueError, match="give shares"):
         rfs(50, 70)
 
 

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LIBRARY = ROOT / "lib" / "gazebook"
 LAYERS = (
-    {"errors", "files", "machine"},
+    {"errors", "files", "machine", "tensors"},
     {"metrics", "runs", "data", "images"},
     {"models"},
     {"explain"},

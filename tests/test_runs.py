@@ -67,5 +67,5 @@ def test_round_trip_through_json():
     ],
 )
 def test_impossible_runs_are_refused_with_a_remedy(bad):
-    with pytest.raises(GazebookError, match=r"give|set"):
+    with pytest.raises(GazebookError, match=r"give|set|choose"):
         Run(study="s", **bad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Annotated
 import typer
 
 from gazebook.errors import GazebookError
+from gazebook.files import atomic_write, check_output, printable
 from gazebook.ledger import Ledger, describe
 from gazebook.runs import PROFILES
 
@@ -23,7 +25,7 @@ app = typer.Typer(
 
 Profile = Annotated[str, typer.Option("--profile", help=f"Which results: {', '.join(PROFILES)}.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that train at once; default: one a core, two on a GPU.", min=1)]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, or another of torch's.")]
 Budget = Annotated[str | None, typer.Option(help="Stop cleanly before this time has passed: 9m, 2h, 1h30m.")]
 
 
@@ -72,7 +74,7 @@ def run(
     """Execute one notebook with other parameters. Runs that are in the ledger are not trained again."""
     from gazebook import book as pages
 
-    given = _pairs(parameter or []) | ({"profile": _known(profile)} if profile else {})
+    given = _pairs(parameter or []) | ({"profile": _known(profile)} if profile is not None else {})
     target = output or Ledger.default().folder / "notebooks" / notebook.name
     if target.suffix != ".ipynb":
         raise GazebookError(f"the output {target} is not a notebook; give a name that ends in .ipynb")
@@ -91,7 +93,7 @@ def grid(
     """Train and record the missing runs of a paper; survives being killed, and goes on where it was."""
     from gazebook.engine import parse_budget
 
-    outcome = _train(paper, profile, workers, device, parse_budget(budget) if budget else None)
+    outcome = _train(paper, profile, workers, device, None if budget is None else parse_budget(budget))
     text = f"{outcome.done} runs recorded, {outcome.missing} missing"
     typer.echo(text + ("; the budget is spent: the same call goes on from here" if outcome.budget_spent else ""))
 
@@ -155,14 +157,15 @@ def claims(
     from gazebook.papers import PAPERS, scorecards
 
     table = scorecards(Ledger.default(), _known(profile))
+    if csv is not None:
+        with atomic_write(csv, "give another --csv") as partial:
+            table.to_csv(partial, index=False)
     for (name, scale), card in table.groupby(["part", "scale"], sort=False):
         counts = ", ".join(f"{n} {verdict}" for verdict, n in card["verdict"].value_counts().items())
         typer.echo(f"{PAPERS[name].TITLE}{f', {scale:,} images' if scale else ''}: {counts}")
         for row in card.itertuples(index=False):
             typer.echo(f"{row[2]:>4}  {row.verdict:<17} {row.claim}\n      paper: {row.paper}\n      ours: {row.ours}")
     if csv:
-        with _writable():
-            table.to_csv(csv, index=False)
         typer.echo(f"{csv}")
 
 
@@ -189,32 +192,40 @@ def audit(
     from gazebook.data.image_folder import load_images
     from gazebook.engine import choose_device
 
+    for file, option in ((html, "--html"), (plot, "--plot"), (csv, "--csv")):
+        if file is not None:
+            check_output(file, f"give another {option}")
+    device = choose_device(device)
     specs = models or report.published_models()
     if not specs:
         raise GazebookError("no model is given and none comes with this installation; give SCrIBE checkpoints")
-    loaded = report.unique_names([report.load_model(spec, size) for spec in specs])
-    shown = {s: load_images(images, s, limit) for s in dict.fromkeys(m.size for m in loaded)}
-    first = next(iter(shown.values()))
     with _stoppable("nothing was written"):
-        rows = report.audit(loaded, shown, choose_device(device))
-    summed = report.summary(rows)
+        loaded, failed = report.load_models(specs, size)
+        shown = {s: load_images(images, s, limit) for s in dict.fromkeys(m.size for m in loaded)}
+        rows, failed_later = report.audit(loaded, shown, device)
+    failed += failed_later
+    loaded = [model for model in loaded if model.name in set(rows["model"])]
+    summed, first = report.summary(rows), next(iter(shown.values()))
     said = report.notes(loaded, first)
-    typer.echo(report.text_table(summed).to_string(index=False))
-    for note in said:
-        typer.echo(f"note: {note}")
-    with _writable():
-        if csv:
-            rows.to_csv(csv, index=False)
-            typer.echo(f"{csv}")
-        if plot:
-            report.figure(summed).savefig(plot, dpi=130, bbox_inches="tight")
-            typer.echo(f"{plot}")
+    written = []
+    if csv:
+        with atomic_write(csv, "give another --csv") as partial:
+            rows.to_csv(partial, index=False)
+        written.append(csv)
+    if plot:
+        with atomic_write(plot, "give another --plot") as partial, _known_format(plot):
+            report.figure(summed).savefig(partial, dpi=130, bbox_inches="tight")
+        written.append(plot)
     if html:
         figures = {
             "Means and intervals of each model": report.figure(summed),
             "The first images and each model's segmentation mask": report.mask_figure(loaded, shown, summed),
         }
-        typer.echo(f"{report.write_html(html, summed, said, figures, images.name, len(first.names))}")
+        written.append(report.write_html(html, summed, said, figures, images.resolve().name, len(first.names)))
+    for line in (report.text_table(summed).to_string(index=False), *(f"note: {note}" for note in said), *written):
+        typer.echo(line)
+    if failed:
+        raise GazebookError(f"{len(failed)} of {len(specs)} models could not be measured: {'; '.join(failed)}")
 
 
 @app.command(epilog="Example: gazebook publish --profile cpu")
@@ -243,23 +254,31 @@ def _train(paper: str, profile: str, workers: int | None, device: str, budget: f
         return complete(runs_of(paper, profile), Ledger.default(), workers=workers, device=device, budget=budget)
 
 
+class _Stopped(KeyboardInterrupt):
+    """The signal that asked the program to end."""
+
+
+def _stop(number: int, _frame) -> None:
+    raise _Stopped(number)
+
+
 @contextmanager
 def _stoppable(then: str = "the same call goes on from here"):
-    """Ctrl-C ends long work with one line that says what becomes of it."""
+    """Ctrl-C and its like end long work with one line that says what becomes of it."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         typer.echo(f"gazebook: stopped; {then}", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
 
 
 @contextmanager
-def _writable():
-    """A file that cannot be written, or a format that nobody knows, is one line."""
+def _known_format(file: Path):
+    """A format of figures that nobody knows is one line."""
     try:
         yield
-    except (OSError, ValueError) as error:
-        raise GazebookError(f"cannot write the output ({error}); give another file") from error
+    except ValueError as error:
+        raise GazebookError(f"cannot write {file} ({error}); give a name that ends in .png, .svg or .pdf") from error
 
 
 def _known(profile: str) -> str:
@@ -287,10 +306,19 @@ def _join_parameters(arguments: list[str]) -> list[str]:
 
 def main() -> None:
     """Entry point: errors that a user can act on become one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):  # a console that lacks a character shows its code
+        stream.reconfigure(errors="backslashreplace")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _stop)
     try:
         app(_join_parameters(sys.argv[1:]))
     except GazebookError as error:
-        typer.echo(f"gazebook: {error}", err=True)
+        typer.echo(f"gazebook: {printable(error)}", err=True)
+        sys.exit(2)
+    except OSError as error:  # a path that is too long, locked, or gone
+        place = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"gazebook: {printable(f'{place}{error.strerror or error}')}; correct the path or its permissions", err=True)
         sys.exit(2)
 
 

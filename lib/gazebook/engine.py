@@ -64,10 +64,10 @@ def complete(
     failed or all workers died; what was recorded stays recorded.
     """
     started = time.monotonic()  # one clock for all processes of a machine, that nobody sets
+    device = choose_device(device)
     missing = ledger.missing(dict.fromkeys(runs))
     if not missing:
         return Outcome(0, 0, False)
-    device = choose_device(device)
     count = min(workers or default_workers(device), len(missing))
     deadline = None if budget is None else started + budget - min(60, budget / 5)  # leaves time to evaluate
     try:
@@ -99,8 +99,8 @@ def complete(
 def parse_budget(text: str) -> float:
     """'9m', '2h', '90s', '1h30m' or plain seconds -> seconds. Raises GazebookError."""
     match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
-    if not text.strip() or not match:
-        raise GazebookError(f"cannot read the budget {text!r}; write it like 9m, 2h or 1h30m")
+    if not text.strip() or not match or len(text) > 12:
+        raise GazebookError(f"cannot read the budget {text[:40]!r}; write it like 9m, 2h or 1h30m")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return float(hours * 3600 + minutes * 60 + seconds)
 
@@ -121,13 +121,13 @@ def default_workers(device: str) -> int:
 
 def choose_device(name: str) -> str:
     """`auto` becomes cuda where there is one. Raises GazebookError for a device that is not there."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise GazebookError(f"unknown device {name!r}; choose from auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise GazebookError("torch finds no CUDA device here; leave --device out, or give cpu")
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=torch.device(name)).add_(1).cpu()  # meta and its like hold no numbers
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise GazebookError(f"torch has no device {name!r} here; leave --device out, or give cpu, cuda or cuda:1") from error
+    return name
 
 
 def _prepare(ledger: Ledger, runs: list[Run], rulers: Callable, deadline: float | None) -> None:
@@ -172,7 +172,7 @@ def _tidy(ledger: Ledger, runs: list[Run]) -> None:
         if not log.stat().st_size:
             log.unlink()
     folders = (ledger.work, ledger.folder, ledger.folder / "weights")
-    for partial in (file for folder in folders for file in folder.glob(".*.partial")):
+    for partial in (file for folder in folders for file in folder.glob(".*.partial*")):
         if time.time() - partial.stat().st_mtime > STALE_SECONDS:
             partial.unlink(missing_ok=True)
 

@@ -5,6 +5,10 @@ class GazebookError(Exception):
     """A problem the user can solve. The message is one line: what is wrong, then the remedy. Exit code 2."""
 
 
+class DiskFullError(GazebookError):
+    """There is no room for a result: every further run would fail in the same way."""
+
+
 class DivergedError(GazebookError):
     """The training loss became NaN or infinite; no record is written."""
 

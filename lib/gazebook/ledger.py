@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from gazebook.errors import GazebookError
-from gazebook.files import atomic_write
+from gazebook.files import atomic_write, user_path
 from gazebook.runs import Run
 
 SUFFIX = ".run.zip"
@@ -51,7 +51,7 @@ class Ledger:
     def default(cls) -> Ledger:
         """`$GAZEBOOK_RESULTS`, else results/ in the project; the published results of the project are read as well."""
         project = project_folder()
-        folder = os.environ.get("GAZEBOOK_RESULTS") or (project or Path.cwd()) / "results"
+        folder = user_path(os.environ.get("GAZEBOOK_RESULTS") or (project or Path.cwd()) / "results")
         return cls(folder, [project / "book" / "results"] if project else [])
 
     @property

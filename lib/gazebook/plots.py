@@ -179,9 +179,9 @@ def image_grid(
             if cell is not None:
                 ax.imshow(cell, cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
             if i == 0:
-                ax.set_title(columns[j], fontsize=9)
+                ax.set_title(columns[j], fontsize=9, parse_math=False)
             if j == 0:
-                ax.set_ylabel(rows[i], fontsize=9, rotation=0, ha="right", va="center")
+                ax.set_ylabel(rows[i], fontsize=9, rotation=0, ha="right", va="center", parse_math=False)
     fig.subplots_adjust(wspace=0.06, hspace=0.06)
     return fig
 

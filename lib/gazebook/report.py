@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import io
 import json
-import sys
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -18,8 +17,6 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from safetensors import SafetensorError
-from torch import nn
 from tqdm import tqdm
 
 import gazebook
@@ -27,11 +24,12 @@ from gazebook import data, metrics, models, plots
 from gazebook.data.image_folder import Images
 from gazebook.errors import GazebookError
 from gazebook.explain import segmentation_mask
-from gazebook.files import atomic_write
+from gazebook.files import atomic_write, printable
 from gazebook.ledger import project_folder
 from gazebook.measure.attention import read_attention
-from gazebook.models import lse_pool
+from gazebook.models.foreign import ForeignMaps, from_python
 from gazebook.runs import Run
+from gazebook.tensors import DAMAGED, read_metadata, read_shapes
 from gazebook.train import checkpoint, to_float
 
 METRICS = {
@@ -43,6 +41,7 @@ METRICS = {
 BATCH = 250
 FEW = 100  # images below which the report warns
 SHOWN = 8  # images in the figure of masks
+LARGEST_OPTION = 4096  # of a checkpoint's model
 SIZE = 32  # pixels, of all image sets that this project trains on by default
 # fields of Run in which models of one recipe may differ
 WITHIN_A_RECIPE = {"fraction", "seed", "train_images", "evaluation", "test_images"}
@@ -50,14 +49,12 @@ WITHIN_A_RECIPE = {"fraction", "seed", "train_images", "evaluation", "test_image
 
 @dataclass(frozen=True)
 class Audited:
-    """A model with a name, its input size in pixels, and what is known of its training.
-
-    `module.cam(x)` gives class maps [N, C, h, w] for images float [N, 3, H, W] in [0, 1]; `recipe` is None for a module
-    that this project did not train.
+    """A model with a name, its input size in pixels, and what is known of its training; `recipe` is None for a module that
+    this project did not train.
     """
 
     name: str
-    module: nn.Module
+    module: ForeignMaps
     size: int = SIZE
     recipe: dict | None = None
     class_names: tuple[str, ...] = field(default=())
@@ -69,13 +66,30 @@ def load_model(spec: str | Path, size: int | None = None) -> Audited:
     """
     text = str(spec)
     if text.endswith(".safetensors"):
-        return _from_checkpoint(Path(text), size)
+        return _from_checkpoint(Path(text), size or SIZE)
     if ":" in text:
-        return _from_python(text, size)
+        module = from_python(text, size or SIZE)
+        return Audited(text, module, size or SIZE, None, tuple(f"class {i}" for i in range(module.num_classes)))
     raise GazebookError(
-        f"{text} is not a model; give a .safetensors checkpoint such as results/weights/KEY.safetensors, or "
+        f"{printable(text)} is not a model; give a .safetensors checkpoint such as results/weights/KEY.safetensors, or "
         "PACKAGE.MODULE:NAME for a torch module with .cam"
     )
+
+
+def load_models(specs: Sequence[str | Path], size: int | None = None) -> tuple[list[Audited], list[str]]:
+    """The models that can be loaded, under names that differ, and of the others what is wrong, a line each.
+
+    Raises GazebookError where none can.
+    """
+    loaded, failed = [], []
+    for spec in specs:
+        try:
+            loaded.append(load_model(spec, size))
+        except GazebookError as error:
+            failed.append(str(error))
+    if not loaded:
+        raise GazebookError("; ".join(failed))
+    return unique_names(loaded), failed
 
 
 def unique_names(models: Sequence[Audited]) -> list[Audited]:
@@ -94,30 +108,51 @@ def published_models() -> list[Path]:
     return [f for f in files if (run := _run(f)).study == "scribe" and "updates" not in run.canonical()]
 
 
-def _from_checkpoint(file: Path, size: int | None) -> Audited:
+def _from_checkpoint(file: Path, size: int) -> Audited:
     if not file.is_file():
         raise GazebookError(
             f"{file} does not exist; gazebook grid scribe leaves checkpoints in results/weights/ (a run whose record came from "
             "elsewhere has none: delete its record and run again)"
         )
     run = _run(file)
-    names = data.class_names(run.data)
-    module = models.build(run.trunk, len(names), run.head, run.head_options, **run.trunk_options)
-    checkpoint.restore(file, module)
     if run.head != "scribe":
         raise GazebookError(f"{file} has a {run.head} head; its maps have no background: give SCrIBE checkpoints")
+    names = data.class_names(run.data)
+    module = _built(run, len(names), file)
+    checkpoint.restore(file, module)
     recipe = {name: value for name, value in run.canonical().items() if name not in WITHIN_A_RECIPE}
-    return Audited(_title(run), module.eval(), size or SIZE, recipe, names)
+    return Audited(_title(run), ForeignMaps(str(file), module, size), size, recipe, names)
 
 
 def _run(file: Path) -> Run:
     """The run whose weights a checkpoint holds."""
     try:
-        return Run.from_dict(json.loads(checkpoint.read_metadata(file)["run"]))
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        return Run.from_dict(json.loads(read_metadata(file)["run"]))
+    except (*DAMAGED, AttributeError, GazebookError) as error:
         raise GazebookError(
             f"{file} is not a checkpoint of this project ({error}); give one, or PACKAGE.MODULE:NAME"
         ) from error
+
+
+def _built(run: Run, num_classes: int, file: Path) -> torch.nn.Module:
+    """The model that a checkpoint says it is of, built only where its tensors have just those shapes: a file from elsewhere
+    may neither ask for memory nor for a download.
+    """
+
+    def build() -> torch.nn.Module:
+        return models.build(run.trunk, num_classes, run.head, run.head_options, **run.trunk_options)
+
+    numbers = [int(n) for n in re.findall(r"\d+", json.dumps([run.trunk_options, run.head_options]))]
+    try:
+        if run.trunk not in models.TRUNKS or max(numbers, default=0) > LARGEST_OPTION:
+            raise ValueError(f"trunk {run.trunk} with {run.trunk_options}")
+        with torch.device("meta"):
+            expected = {f"model.{name}": list(t.shape) for name, t in build().state_dict().items()}
+        if expected != {name: shape for name, shape in read_shapes(file).items() if name.startswith("model.")}:
+            raise ValueError("tensors of another model")
+        return build()
+    except Exception as error:
+        raise GazebookError(f"{file} does not hold the model that it names ({error}); fetch it again") from error
 
 
 def _title(run: Run) -> str:
@@ -126,51 +161,40 @@ def _title(run: Run) -> str:
     return f"{run.augmentation}, {images} images, seed {run.seed}{length}"
 
 
-def _from_python(text: str, size: int | None) -> Audited:
-    module_name, _, attribute = text.rpartition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # a module beside the user
-    try:
-        found = getattr(importlib.import_module(module_name), attribute)
-        module = found if isinstance(found, nn.Module) else found()
-    except Exception as error:
-        raise GazebookError(
-            f"{text} could not be loaded ({type(error).__name__}: {error}); correct PACKAGE.MODULE:NAME"
-        ) from error
-    if not isinstance(module, nn.Module) or not callable(getattr(module, "cam", None)):
-        raise GazebookError(f"{text} is no torch module with .cam(images) -> class maps [N, C, h, w]; add that method")
-    module = module.eval()
-    try:
-        with torch.no_grad():
-            maps = module.cam(torch.zeros(1, 3, size or SIZE, size or SIZE))
-    except Exception as error:
-        raise GazebookError(f"{text}.cam failed on an image of {size or SIZE} px ({error}); give its --size") from error
-    if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
-        shown = f"shape {tuple(maps.shape)}" if isinstance(maps, torch.Tensor) else type(maps).__name__
-        raise GazebookError(f"{text}.cam gives {shown}; expected class maps [N, C, h, w]")
-    return Audited(text, module, size or SIZE, None, tuple(f"class {i}" for i in range(maps.shape[1])))
-
-
 @torch.no_grad()
-def audit(models: Sequence[Audited], images: dict[int, Images], device: str = "cpu", progress: bool = True) -> pd.DataFrame:
-    """One row per model and image: sparsity, regions, classes, entropy, confidence, predicted class. `images` by size."""
-    rows = []
+def audit(
+    models: Sequence[Audited], images: dict[int, Images], device: str = "cpu", progress: bool = True
+) -> tuple[pd.DataFrame, list[str]]:
+    """One row per model and image: sparsity, regions, classes, entropy, confidence, predicted class. `images` by size.
+
+    A model that fails has no rows; the second value says why, a line each. Raises GazebookError where all fail.
+    """
+    rows, failed = [], []
     for model in tqdm(models, "auditing", unit=" models", delay=2, disable=not progress, leave=False):
-        given = images[model.size]
-        module = model.module.to(device)
-        for start in range(0, len(given.images), BATCH):
-            batch = given.images[start : start + BATCH]
-            maps = module.cam(to_float(batch.to(device)))
-            read, _ = read_attention(maps, batch.shape[-2:])
-            p = _pooled(module, maps).softmax(dim=1).double()
-            part = {name: read[name].double().cpu().numpy() for name in ("sparsity", "classes")}
-            part["regions"] = metrics.regions_per_image(read["a"].cpu().numpy())
-            part["entropy"] = -torch.special.xlogy(p, p).sum(dim=1).cpu().numpy()
-            part["confidence"] = p.max(dim=1).values.cpu().numpy()
-            part["predicted"] = [model.class_names[i] for i in p.argmax(dim=1).tolist()]
-            names = given.names[start : start + BATCH]
-            rows.append(pd.DataFrame({"model": model.name, "image": names, **part}))
-    return pd.concat(rows, ignore_index=True)
+        try:
+            rows.append(_measured(model, images[model.size], device))
+        except GazebookError as error:
+            failed.append(str(error))
+    if not rows:
+        raise GazebookError("; ".join(failed))
+    return pd.concat(rows, ignore_index=True), failed
+
+
+def _measured(model: Audited, given: Images, device: str) -> pd.DataFrame:
+    module = model.module.to(device)
+    parts = []
+    for start in range(0, len(given.images), BATCH):
+        batch = given.images[start : start + BATCH]
+        maps = module.cam(to_float(batch.to(device)))
+        read, _ = read_attention(maps, batch.shape[-2:])
+        p = module.pool(maps).softmax(dim=1).double()
+        part = {name: read[name].double().cpu().numpy() for name in ("sparsity", "classes")}
+        part["regions"] = metrics.regions_per_image(read["a"].cpu().numpy())
+        part["entropy"] = -torch.special.xlogy(p, p).sum(dim=1).cpu().numpy()
+        part["confidence"] = p.max(dim=1).values.cpu().numpy()
+        part["predicted"] = [model.class_names[i] for i in p.argmax(dim=1).tolist()]
+        parts.append(pd.DataFrame({"model": model.name, "image": given.names[start : start + BATCH], **part}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def summary(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
@@ -203,7 +227,7 @@ def notes(models: Sequence[Audited], images: Images) -> list[str]:
     if len(images.names) < FEW:
         found.append(f"Few images ({len(images.names)}): intervals are wide; give {FEW} or more.")
     recipes = [model.recipe for model in models]
-    if len(models) > 1 and any(recipe is None for recipe in recipes):
+    if any(recipe is None for recipe in recipes):
         found.append("How some models were trained is not known here: the ranking means something within one recipe only.")
     elif different := sorted({k for a in recipes for b in recipes for k in {*a, *b} if a.get(k) != b.get(k)}):
         found.append(
@@ -212,12 +236,6 @@ def notes(models: Sequence[Audited], images: Images) -> list[str]:
         )
     found.append("Sparsity also grows with the length of training: compare models that were trained for equally many epochs.")
     return found
-
-
-def _pooled(module: torch.nn.Module, maps: torch.Tensor) -> torch.Tensor:
-    """Image logits of class maps: by the module's own head, where it has one that this project knows."""
-    head = getattr(module, "head", None)
-    return head.pool(maps) if callable(getattr(head, "pool", None)) else lse_pool(maps)
 
 
 def interval_text(line: pd.Series, metric: str) -> str:
@@ -248,7 +266,7 @@ def figure(summed: pd.DataFrame) -> Figure:
         low, high = summed[metric] - summed[f"{metric}_low"], summed[f"{metric}_high"] - summed[metric]
         ax.errorbar(summed[metric], range(len(summed)), xerr=[low, high], fmt="o", color=colour, capsize=3)
         ax.set(xlabel=title)
-    axes[0].set(yticks=range(len(summed)), yticklabels=summed["model"])
+    axes[0].set_yticks(range(len(summed)), summed["model"], parse_math=False)
     axes[0].invert_yaxis()
     fig.tight_layout()
     return fig
@@ -278,7 +296,7 @@ def write_html(
         headings=["rank", "model", *METRICS.values()],
         notes=said,
         figures={alt: _encoded(fig) for alt, fig in figures.items()},
-        folder=folder,
+        folder=printable(folder),
         count=count,
         version=gazebook.__version__,
     )

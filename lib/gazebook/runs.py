@@ -11,12 +11,28 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any
 
 from gazebook.errors import GazebookError
 
 FORMAT = 1
 PROFILES = ("demo", "cpu", "paper")
+# names that a field may have; the modules that give them their meaning are tested to know just these
+NAMES = {
+    "optimizer": ("sgd", "adamw"),
+    "schedule": ("steps", "cosine"),
+    "precision": ("bf16", "fp32"),
+    "head": ("softmax", "scribe", "imagenet"),
+    "method": ("plain", "adversarial", "contrastive", "distraction", "mixing"),
+    "variant": ("original", "only_bg_b", "only_bg_t", "no_fg", "only_fg", "mixed_same", "mixed_rand", "mixed_next"),
+    "augmentation": (
+        "none", "crop", "flip", "rotate", "perspective", "color", "combined", "resized_crop", "grey", "rotate40",
+        "shift_channels", "brightness",
+    ),
+}  # fmt: skip
+# options that are real numbers: 1 and 1.0 are one value of theirs, written 1.0; any other whole number is written 1
+REAL_OPTIONS = {"area", "background_correlation", "drop_path", "epsilon", "hidden", "p", "r", "share", "th"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +78,25 @@ class Run:
     evaluation: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        object.__setattr__(self, "milestones", tuple(self.milestones))
+        for f in fields(self):
+            object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+        for name, known in NAMES.items():
+            given = getattr(self, name)
+            for part in given.split("+") if name == "augmentation" else [given]:
+                if part not in known:
+                    raise GazebookError(f"unknown {name} {part!r}; choose from {', '.join(known)}")
         if not 0 < self.fraction <= 1:
             raise GazebookError(f"fraction is {self.fraction}; give a share in (0, 1]")
         if (self.epochs is None) == (self.updates is None):
             raise GazebookError("give exactly one of epochs and updates; set the other to None")
         for name in ("epochs", "updates", "batch_size", "train_images", "test_images"):
-            value = getattr(self, name)
             least = 0 if name == "updates" else 1
-            if value is not None and (type(value) is not int or value < least):
+            if (value := getattr(self, name)) is not None and value < least:
                 raise GazebookError(f"{name} is {value!r}; give a whole number of at least {least}")
         if self.updates == 0 and self.head != "imagenet" and not (self.probe and self.trunk.startswith("pretrained/")):
             raise GazebookError("0 updates are for pretrained models (head imagenet, or a probed pretrained/ trunk); give more")
         if self.method == "contrastive" and not self.probe:
             raise GazebookError("contrastive training leaves the head untrained; set probe to True")
-        if self.precision not in ("bf16", "fp32"):
-            raise GazebookError(f"precision is {self.precision!r}; give bf16 or fp32")
 
     def canonical(self) -> dict[str, Any]:
         """The fields that differ from their defaults, JSON-ready, in a fixed order."""
@@ -124,6 +143,43 @@ def check_overrides(changes: dict[str, Any], varied: set[str]) -> None:
         raise GazebookError(
             f"overrides cannot set {', '.join(unknown)}; give fields of Run other than {', '.join(sorted(varied))}"
         )
+
+
+def _checked(f: dataclasses.Field, value: Any) -> Any:
+    """A field's value in the one form that its key is made from. Raises GazebookError for a value of another type."""
+    kind, _, optional = str(f.type).partition(" | ")
+    kind = kind.partition("[")[0]
+    if optional and value is None:
+        return None
+    if kind == "float" and _is_number(value):
+        return float(value)
+    if kind == "int" and _is_number(value) and isinstance(value, Integral):
+        return int(value)
+    if kind == "tuple" and isinstance(value, list | tuple) and all(map(_is_number, value)):
+        return tuple(map(float, value))
+    if (kind == "str" and isinstance(value, str) and value) or (kind == "bool" and isinstance(value, bool)):
+        return value
+    if kind == "dict" and isinstance(value, dict):
+        return _option(f.name, f.name, value)
+    wanted = {"float": "a finite number", "int": "a whole number", "tuple": "a list of numbers", "str": "a name"}
+    raise GazebookError(f"{f.name} is {value!r}; give {wanted.get(kind, f'a {kind}')}")
+
+
+def _option(field_name: str, name: str, value: Any) -> Any:
+    """An option's value, JSON-ready; equal numbers become the same text. Raises GazebookError for what is not JSON."""
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _option(field_name, key, inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_option(field_name, name, inner) for inner in value]
+    if value is None or isinstance(value, str | bool):
+        return value
+    if _is_number(value):
+        return int(value) if value == int(value) and name not in REAL_OPTIONS else float(value)
+    raise GazebookError(f"{field_name} has {name} {value!r}; give text, finite numbers, lists or dicts of them")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < 1e300  # so not NaN either
 
 
 def _is_default(run: Run, f: dataclasses.Field) -> bool:

@@ -21,6 +21,7 @@ from gazebook.data import (
 )
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import GazebookError
+from gazebook.files import user_path
 
 # a module a data set, each with `load(split, root, **options)` and `prepare(root)`, and CLASS_NAMES where they are known before
 SOURCES: dict[str, ModuleType] = {
@@ -49,6 +50,8 @@ def load(name: str, split: str, *, root: str | Path | None = None, **options) ->
     made on the spot. Options are the data set's own. Raises GazebookError with the remedy.
     """
     source = _source(name)
+    if root is not None and not user_path(root).is_dir():
+        raise GazebookError(f"data folder {root} does not exist; correct root, or leave it out")
     if split not in SPLITS:
         raise GazebookError(f"unknown split {split!r} of {name}; choose from {', '.join(SPLITS)}")
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +12,15 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from gazebook.data.sources import FORMATS, open_image
+from gazebook.data.sources import FORMATS, as_rgb, open_image
 from gazebook.errors import GazebookError
+from gazebook.files import printable, user_path
 
 SUFFIXES = frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
+# images that are named in a note instead of read
+UNREAD = frozenset(Image.registered_extensions()) - SUFFIXES | {
+    ".heic", ".heif", ".avif", ".jxl", ".svg", ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".exr", ".hdr",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,42 +35,54 @@ class Images:
 def load_images(folder: str | Path, size: int, limit: int | None = None) -> Images:
     """All images below a folder, at most `limit` in the order of their names: the middle square, resized to `size` pixels.
 
-    Transparency is laid on white, grey becomes colour, the camera's orientation is applied; what does not decode is
-    skipped and named. Raises GazebookError when there is no folder or no image.
+    Transparency is laid on white, grey becomes colour, the camera's orientation is applied; links are followed, hidden files
+    and folders left out; what does not decode is skipped and named. Raises GazebookError without a folder or an image.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     if not folder.is_dir():
-        raise GazebookError(f"{folder} is not a folder; give a folder of pictures")
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())[:limit]
-    images, names, skipped = [], [], {}
-    for file in tqdm(files, "reading pictures", unit=" pictures", delay=2, leave=False):
-        name = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(file.relative_to(folder)))
+        raise GazebookError(f"{printable(folder)} is not a folder; give a folder of images")
+    skipped: dict[str, str] = {}
+    files = sorted(_files(folder, skipped))[:limit]
+    images, names = [], []
+    for file in tqdm(files, "reading images", unit=" images", delay=2, leave=False):
+        name = printable(file.relative_to(folder))
         try:
             images.append(_square(file, size))
             names.append(name)
         except UnidentifiedImageError:
             skipped[name] = "no image, or damaged"
         except Exception as error:  # noqa: BLE001 (damaged files make decoders fail in many ways)
-            skipped[name] = str(error).splitlines()[0] if str(error) else type(error).__name__
+            skipped[name] = printable(str(error).splitlines()[0]) if str(error) else type(error).__name__
     if not images:
-        found = f"{len(skipped)} that do not decode (first {next(iter(skipped))})" if skipped else "none"
-        raise GazebookError(f"{folder} holds no readable image, {found}; give a folder of JPEG, PNG or other pictures")
+        found = f"{len(skipped)} that cannot be read (first {next(iter(skipped))})" if skipped else "none"
+        raise GazebookError(f"{printable(folder)} holds no readable image, {found}; give a folder of JPEG or PNG files")
     return Images(torch.from_numpy(np.stack(images)), tuple(names), skipped)
+
+
+def _files(folder: Path, skipped: dict[str, str]) -> Iterator[Path]:
+    """The image files below a folder, each folder once however many links lead to it; `skipped` is told of the others."""
+
+    def unreadable(error: OSError) -> None:
+        skipped[printable(os.path.relpath(error.filename, folder))] = error.strerror
+
+    seen = {os.path.realpath(folder)}
+    for place, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        places = {name: os.path.realpath(os.path.join(place, name)) for name in folders}  # noqa: PTH118 (a str has no parts)
+        folders[:] = [name for name in folders if not (places[name] in seen or seen.add(places[name]))]
+        for file in (Path(place, name) for name in files if not name.startswith(".")):
+            suffix = file.suffix.lower()
+            if suffix in SUFFIXES and file.is_file():
+                yield file
+            elif suffix in SUFFIXES | UNREAD:
+                reason = f"{suffix} is not read; save it as JPEG or PNG" if file.is_file() else "no file, or a broken link"
+                skipped[printable(file.relative_to(folder))] = reason
 
 
 def _square(file: Path, size: int) -> np.ndarray:
     """The middle square of an image, uint8 [3, S, S]."""
     with open_image(file) as image:
-        image = ImageOps.exif_transpose(image)
-        if "A" in image.getbands() or "transparency" in image.info:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        if image.mode.startswith("I") or image.mode == "F":  # 16 and 32 bits: stretched to the full range
-            image = Image.fromarray(_to_bytes(np.asarray(image, np.float64)))
-        fitted = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
+        upright = ImageOps.exif_transpose(image)
+        upright.format = image.format  # which says what 32-bit integers stand for
+        fitted = ImageOps.fit(as_rgb(upright), (size, size), Image.Resampling.BICUBIC)
     return np.asarray(fitted).transpose(2, 0, 1).copy()
-
-
-def _to_bytes(values: np.ndarray) -> np.ndarray:
-    low, high = values.min(), values.max()
-    return (255 * (values - low) / max(high - low, 1e-12)).astype(np.uint8)

@@ -8,18 +8,15 @@ fills are not tested on: they have no background that could be disturbed.
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from gazebook.data import tiny_imagenet
 from gazebook.data.image_set import ImageSet
 from gazebook.data.rival10 import SYNSETS
-from gazebook.data.sources import cached_file
+from gazebook.data.sources import cached_tensors
 from gazebook.images import masks
 
 WNIDS = {
@@ -46,12 +43,11 @@ def load(split: str, root: str | Path | None = None) -> ImageSet:
 
     Made once and kept in the user's cache folder. Raises GazebookError.
     """
-    with safe_open(_built(root), "pt") as stored:
-        about = json.loads(stored.metadata()["about"])
-        # copies: what is read is mapped into memory, and must not change with the file
-        found = {name: stored.get_tensor(f"{split}.{name}").clone() for name in ("images", "labels", "boxes")}
-        if split == "test":
-            found["masks"] = stored.get_tensor("test.masks").bool()
+    stored, about = _made(root)
+    # copies: what is read is mapped into memory, and must not change with the file
+    found = {name: stored[f"{split}.{name}"].clone() for name in ("images", "labels", "boxes")}
+    if split == "test":
+        found["masks"] = stored["test.masks"].bool()
     notes = f", {about['replaced']:.1%} of masks are boxes, {about['left_out']} images without background left out"
     return ImageSet(
         "rival6_tiny",
@@ -73,16 +69,16 @@ def training_size(**_) -> int:
 
 def prepare(root: str | Path | None = None) -> None:
     """Make sure that the set is made. Raises GazebookError."""
-    _built(root)
+    _made(root)
 
 
-def _built(root: str | Path | None) -> Path:
+def _made(root: str | Path | None) -> tuple[dict[str, torch.Tensor], dict]:
     place = tiny_imagenet.prepare(root)
     made_from = hashlib.sha256(f"{MADE} {tiny_imagenet.fingerprint(place)}".encode()).hexdigest()[:16]
-    return cached_file("rival6_tiny", made_from, lambda file: _build(file, root))
+    return cached_tensors("rival6_tiny", made_from, lambda: _build(root))
 
 
-def _build(file: Path, root: str | Path | None) -> None:
+def _build(root: str | Path | None) -> tuple[dict[str, torch.Tensor], dict]:
     label = {wnid: i for i, own in enumerate(WNIDS.values()) for wnid in own}
     pools = [tiny_imagenet.load(split, root, wnids=label) for split in ("train", "test")]
     held = np.concatenate([np.flatnonzero(pools[0].labels == c)[:HELD_OUT] for c in range(pools[0].num_classes)])
@@ -102,7 +98,7 @@ def _build(file: Path, root: str | Path | None) -> None:
         tensors[f"test.{name}"] = tensors[f"test.{name}"][torch.from_numpy(usable)]
     about["test"] = [i for i, keep in zip(about["test"], usable, strict=True) if keep]
     about |= {"replaced": float(replaced[usable].mean()), "left_out": int((~usable).sum())}
-    save_file({n: t.contiguous() for n, t in tensors.items()}, file, metadata={"about": json.dumps(about)})
+    return tensors, about
 
 
 def _masks(images: torch.Tensor, boxes: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

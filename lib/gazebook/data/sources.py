@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import struct
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -14,29 +15,35 @@ from pathlib import Path
 
 import numpy as np
 import platformdirs
+import torch
 from PIL import Image, UnidentifiedImageError
-from safetensors import SafetensorError, safe_open
 
 from gazebook.errors import GazebookError
-from gazebook.files import atomic_write
+from gazebook.files import user_path
+from gazebook.tensors import DAMAGED, read_tensors, write_tensors
 
 # what Pillow decodes by itself; a PostScript file, whatever its name, it would hand to Ghostscript, which runs programs
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+# what Pillow raises for files that are damaged, or too large to decode
+UNREADABLE = (
+    UnidentifiedImageError, OSError, ValueError, SyntaxError, TypeError, IndexError, OverflowError, struct.error, MemoryError,
+    Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for gazebook; downloads go there."""
-    return Path(platformdirs.user_cache_dir("gazebook"))
+    """The user's cache folder for gazebook; downloads go there. Raises GazebookError for a user without a home folder."""
+    return user_path(platformdirs.user_cache_dir("gazebook"))
 
 
 def search_folders(name: str, root: str | Path | None = None) -> list[Path]:
     """Folders that may hold data set `name`, best first: `root`, else $GAZEBOOK_DATA, else the user's cache."""
     if root is not None:
-        root = Path(root)
+        root = user_path(root)
         if not root.is_dir():
             raise GazebookError(f"data folder {root} does not exist; correct root, or leave it out")
         return [root / name, root]
-    places = [Path(os.environ["GAZEBOOK_DATA"]) / name] if os.environ.get("GAZEBOOK_DATA") else []
+    places = [user_path(os.environ["GAZEBOOK_DATA"]) / name] if os.environ.get("GAZEBOOK_DATA") else []
     return [*places, cache_folder() / "data" / name]
 
 
@@ -70,39 +77,65 @@ def open_image(picture: bytes | Path) -> Image.Image:
     return Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=FORMATS)
 
 
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Any image as 8-bit RGB: 16 bits by their upper 8, transparency laid on white. Raises ValueError for pixels without a
+    fixed scale (floating point, 32-bit integers).
+    """
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    elif image.mode == "F":
+        raise ValueError("pixels are floating-point numbers, of no known scale; save it with 8 or 16 bits")
+    if image.mode == "RGB" and max(clear := image.info.get("transparency") or (0,)) > 255:  # of a file with 16 bits
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A grey image of 16 bits as one of 8, with its transparent value, if it has one, as alpha."""
+    pixels = np.asarray(image).astype(np.int64)
+    if (image.mode == "I" and image.format not in ("PNG", "PPM", None)) or pixels.min() < 0 or pixels.max() > 65535:
+        raise ValueError("pixels are 32-bit integers, of no known scale; save it with 8 or 16 bits")
+    grey = Image.fromarray((pixels >> 8).astype(np.uint8))
+    if (clear := image.info.get("transparency")) is not None:
+        grey.putalpha(Image.fromarray(np.where(pixels == clear, 0, 255).astype(np.uint8)))
+    return grey
+
+
 def decode(picture: bytes | Path, name: str, remedy: str, size: tuple[int, int] | None = None) -> np.ndarray:
     """An encoded image as uint8 [H, W, 3]; `size` is the height and width that it must have.
 
     Raises GazebookError that says `name` and `remedy`.
     """
+    if not isinstance(picture, bytes | Path) or not picture:
+        raise GazebookError(f"{name} is {'empty' if picture in (None, b'') else 'no encoded image'}; {remedy}")
     try:
         with open_image(picture) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            if size is not None and image.size != size[::-1]:  # known before anything is decoded
+                found, wanted = (f"{w} x {h}" for w, h in (image.size, size[::-1]))
+                raise GazebookError(f"{name} has {found} pixels, not {wanted}; {remedy}")
+            return np.array(as_rgb(image))
+    except UNREADABLE as error:
         raise GazebookError(f"{name} does not decode; {remedy}") from error
-    if size is not None and pixels.shape[:2] != size:
-        found, wanted = (f"{s[1]} x {s[0]}" for s in (pixels.shape, size))
-        raise GazebookError(f"{name} has {found} pixels, not {wanted}; {remedy}")
-    return pixels
 
 
-def cached_file(folder: str, name: str, build: Callable[[Path], None]) -> Path:
-    """The safetensors file of that name in a folder of the cache; if it is not there, or damaged, `build` writes it.
+def cached_tensors(
+    folder: str, name: str, build: Callable[[], tuple[dict[str, torch.Tensor], dict]]
+) -> tuple[dict[str, torch.Tensor], dict]:
+    """What `build` gives, tensors and a JSON-ready description, made once and kept in a folder of the cache.
 
-    It must carry a metadata text `about` in JSON. It appears whole or not at all.
+    A file that is damaged is made again.
     """
     file = cache_folder() / folder / f"{name}.safetensors"
     try:
-        with safe_open(file, "pt") as stored:
-            json.loads(stored.metadata()["about"])
-        return file
-    except FileNotFoundError:
-        pass
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        file.unlink(missing_ok=True)
-    with atomic_write(file) as partial:
-        build(partial)
-    return file
+        tensors, metadata = read_tensors(file)
+        return tensors, json.loads(metadata["about"])
+    except DAMAGED:
+        tensors, about = build()
+    write_tensors(file, tensors, {"about": json.dumps(about)})
+    return tensors, about
 
 
 @contextmanager

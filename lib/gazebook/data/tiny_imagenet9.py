@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from gazebook.data import tiny_imagenet
 from gazebook.data.image_set import ImageSet
-from gazebook.data.sources import cached_file
+from gazebook.data.sources import cached_tensors
 from gazebook.data.superclasses import NAMES, superclass_of_wnid
 from gazebook.errors import GazebookError
 from gazebook.images.masks import PROCEDURES, masks
@@ -49,28 +46,25 @@ def load(
 
     `procedure` is one of masks.PROCEDURES; `test_images` a class. Made once and kept in the user's cache folder.
     """
-    file = _built(root, procedure, test_images)
-    with safe_open(file, "pt") as stored:
-        about = json.loads(stored.metadata()["about"])
-        start, stop = about["train"] if split == "train" else about["test"]
-        parts = [slice(start, stop)]
-        if everything and split == "train":
-            parts = [slice(*about["train"]), slice(*about["rest"])]
+    stored, about = _made(root, procedure, test_images)
+    parts = [slice(*about[split])]
+    if everything and split == "train":
+        parts.append(slice(*about["rest"]))
 
-        def read(name: str) -> torch.Tensor:
-            return torch.cat([stored.get_slice(name)[part] for part in parts])
+    def read(name: str) -> torch.Tensor:
+        return torch.cat([stored[name][part] for part in parts])
 
-        return ImageSet(
-            "tiny_imagenet9",
-            split,
-            read("images"),
-            read("labels"),
-            CLASS_NAMES,
-            f"Tiny-ImageNet-9{' (all images)' if everything else ''} with masks by GrabCut ({procedure})",
-            masks=None if everything and split == "train" else read("masks").bool(),
-            boxes=read("boxes"),
-            ids=tuple(i for part in parts for i in about["ids"][part]),
-        )
+    return ImageSet(
+        "tiny_imagenet9",
+        split,
+        read("images"),
+        read("labels"),
+        CLASS_NAMES,
+        f"Tiny-ImageNet-9{' (all images)' if everything else ''} with masks by GrabCut ({procedure})",
+        masks=None if everything and split == "train" else read("masks").bool(),
+        boxes=read("boxes"),
+        ids=tuple(i for part in parts for i in about["ids"][part]),
+    )
 
 
 def candidates(*, procedure: str = "ellipse", test_images: int = TEST_IMAGES) -> ImageSet:
@@ -93,13 +87,12 @@ def training_size(*, everything: bool = False, **_) -> int:
 
 def prepare(root: str | Path | None = None) -> None:
     """Make sure that the set is made. Raises GazebookError."""
-    _built(root, "ellipse", TEST_IMAGES)
+    _made(root, "ellipse", TEST_IMAGES)
 
 
 def summary(root: str | Path | None = None, *, procedure: str = "ellipse", test_images: int = TEST_IMAGES) -> pd.DataFrame:
     """What became of the images, a row a class: images, large box, masks tried, degenerate mask, train, test."""
-    with safe_open(_built(root, procedure, test_images), "pt") as stored:
-        return pd.DataFrame(json.loads(stored.metadata()["about"])["summary"])
+    return pd.DataFrame(_made(root, procedure, test_images)[1]["summary"])
 
 
 @dataclass(frozen=True)
@@ -112,8 +105,8 @@ class _Pool:
     ids: tuple[str, ...]
 
 
-def _built(root: str | Path | None, procedure: str, test_images: int) -> Path:
-    """The file of the set, made if it is not there or damaged."""
+def _made(root: str | Path | None, procedure: str, test_images: int) -> tuple[dict[str, torch.Tensor], dict]:
+    """The tensors of the whole set and what is known about it, made if they are not there or damaged."""
     if procedure not in PROCEDURES:
         raise GazebookError(f"unknown mask procedure {procedure!r}; choose from {', '.join(PROCEDURES)}")
     if type(test_images) is not int or test_images < 1:
@@ -121,10 +114,10 @@ def _built(root: str | Path | None, procedure: str, test_images: int) -> Path:
     place = tiny_imagenet.prepare(root)
     made_from = f"{MADE} {tiny_imagenet.fingerprint(place)} {procedure} {test_images}"
     name = hashlib.sha256(made_from.encode()).hexdigest()[:16]
-    return cached_file("tiny_imagenet9", name, lambda file: _build(file, root, procedure, test_images))
+    return cached_tensors("tiny_imagenet9", name, lambda: _build(root, procedure, test_images))
 
 
-def _build(file: Path, root: str | Path | None, procedure: str, test_images: int) -> None:
+def _build(root: str | Path | None, procedure: str, test_images: int) -> tuple[dict[str, torch.Tensor], dict]:
     pool = _pool(root)
     rows, order = _usable_first(pool)
     pictures = np.ascontiguousarray(pool.images[order].permute(0, 2, 3, 1).numpy())
@@ -157,9 +150,9 @@ def _build(file: Path, root: str | Path | None, procedure: str, test_images: int
         "ids": [pool.ids[i] for i in index.tolist()],
         "summary": rows,
     }
-    tensors = {n: getattr(pool, n)[index].contiguous() for n in ("images", "labels", "boxes")}
+    tensors = {n: getattr(pool, n)[index] for n in ("images", "labels", "boxes")}
     tensors["masks"] = torch.from_numpy(found[np.concatenate([train, test])].astype(np.uint8))
-    save_file(tensors, file, metadata={"about": json.dumps(about)})
+    return tensors, about
 
 
 def _pool(root: str | Path | None) -> _Pool:

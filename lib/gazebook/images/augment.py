@@ -1,6 +1,6 @@
 """The seven augmentations of paper 1, batched on the device, with parameters drawn for each sample.
 
-Each is a function `f(images, generator)` from uint8 [N, C, H, W] to the same shape. The distributions are those of
+Each is a function `f(images, generator)` from uint8 [N, C, H, W] to the same shape, C 3 or 1. The distributions are those of
 the torchvision transforms that the study used, with its magnitudes: zero padding 8, rotation by up to 15 degrees
 (nearest pixel, zero fill), the perspective defaults (distortion .5, probability .5, bilinear, zero fill), jitter of
 brightness, contrast, saturation and hue by .3, .3, .3 and .1 in random order; combined applies them in this order.
@@ -140,7 +140,8 @@ def grey(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 def shift_channels(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Each channel brighter or darker by up to 30 of 255 (paper 4, section 4.2)."""
-    change = _uniform(-CHANNEL_SHIFT, CHANNEL_SHIFT, 3 * len(images), generator).view(-1, 3, 1, 1).to(images.device)
+    n, c = images.shape[:2]
+    change = _uniform(-CHANNEL_SHIFT, CHANNEL_SHIFT, c * n, generator).view(n, c, 1, 1).to(images.device)
     return (images.float() + change).round_().clamp_(0, 255).to(torch.uint8)
 
 
@@ -225,6 +226,11 @@ def _homography(corners: torch.Tensor, h: int, w: int) -> torch.Tensor:
 
 
 def _grey(pixels: torch.Tensor) -> torch.Tensor:
+    """Luma [N, 1, H, W] of colours [N, 3, H, W]; images of one channel are grey already."""
+    if pixels.shape[1] == 1:
+        return pixels
+    if pixels.shape[1] != 3:
+        raise ValueError(f"images have {pixels.shape[1]} channels; changes of colour need 3, or 1")
     return LUMA[0] * pixels[:, :1] + LUMA[1] * pixels[:, 1:2] + LUMA[2] * pixels[:, 2:3]
 
 
@@ -243,6 +249,8 @@ def _adjust_saturation(pixels: torch.Tensor, factor: torch.Tensor) -> torch.Tens
 
 def _adjust_hue(pixels: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """Turn the hue of HSV by `shift` in [-.5, .5] of a full circle; value and saturation stay."""
+    if pixels.shape[1] == 1:  # grey has no hue
+        return pixels
     value, arg = pixels.max(dim=1, keepdim=True)
     chroma = value - pixels.amin(dim=1, keepdim=True)
     r, g, b = pixels[:, :1], pixels[:, 1:2], pixels[:, 2:]

@@ -19,15 +19,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
 from gazebook.data.sources import cache_folder
 from gazebook.errors import BudgetSpentError, GazebookError
-from gazebook.files import atomic_write
 from gazebook.machine import end_with_parent, usable_cores
+from gazebook.tensors import DAMAGED, read_tensors, write_tensors
 
 # in the order of the paper's figure 3
 CORRUPTIONS = (
@@ -106,7 +104,8 @@ def prepare(
                 raise BudgetSpentError("the time budget ended while images were corrupted; the same call goes on from here")
             if sum(map(len, parts[condition].values())) == len(pictures):
                 whole = np.concatenate([array for _, array in sorted(parts.pop(condition).items())])
-                _write(cache_file(images, *condition, protocol, seed), torch.from_numpy(whole.transpose(0, 3, 1, 2).copy()))
+                made = {"images": torch.from_numpy(whole.transpose(0, 3, 1, 2).copy())}
+                write_tensors(cache_file(images, *condition, protocol, seed), made, {})
     return len(conditions)
 
 
@@ -196,28 +195,15 @@ def _kept_chunk(start: int, condition: tuple[str, int], protocol: str, seed: int
 _kept: list[np.ndarray] = []  # in a pool's process: the images, sent once instead of with every task
 
 
-def _write(file: Path, images: torch.Tensor) -> None:
-    with atomic_write(file) as partial:
-        save_file({"images": images}, partial, metadata={"sha256": _sha256(images)})
-
-
 @cache  # one model after another sees the same images
 def _read_once(file: Path, changed: int) -> torch.Tensor:
-    with safe_open(file, "pt") as stored:
-        images = stored.get_tensor("images")
-        if stored.metadata().get("sha256") != _sha256(images):
-            raise ValueError("checksum")
-        return images
+    return read_tensors(file)[0]["images"]
 
 
 def _read(file: Path, shape: tuple[int, ...]) -> torch.Tensor | None:
     """The images of a cache file; None when it is missing, damaged or of another shape."""
     try:
         images = _read_once(file, file.stat().st_mtime_ns)
-    except (OSError, SafetensorError, ValueError, AttributeError, KeyError):
+    except DAMAGED:
         return None
     return images if tuple(images.shape) == shape else None
-
-
-def _sha256(images: torch.Tensor) -> str:
-    return hashlib.sha256(images.numpy().data).hexdigest()

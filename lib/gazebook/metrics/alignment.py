@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gazebook.metrics.checks import flags, magnitudes
+
 SCORES = ("iou", "delta_density", "average_precision", "precision", "recall")
 HALF = 0.5  # of the maximum: where a map is binarised for IoU
 MASS = 0.25  # of the saliency lies below the threshold of recall (the authors plot this one of 25, 50 and 75%)
@@ -19,11 +21,9 @@ def saliency_alignment(s: ArrayLike, mask: ArrayLike) -> dict[str, np.ndarray]:
     here only delta density does, which makes a difference where a map is nowhere 0. NaN where the mask is empty or full;
     precision is NaN where s is 0 everywhere. Raises ValueError.
     """
-    s, mask = np.asarray(s, np.float64), np.asarray(mask, bool)
+    s, mask = magnitudes(s, "saliency"), flags(mask, "mask")
     if s.shape != mask.shape or s.ndim != 3:
         raise ValueError(f"saliency has shape {s.shape} and masks {mask.shape}; expected the same [N, H, W]")
-    if (s < 0).any() or not np.isfinite(s).all():
-        raise ValueError("saliency has values below 0 or that are no numbers; give magnitudes")
     pixels = s.shape[1] * s.shape[2]
     s, mask = s.reshape(len(s), pixels), mask.reshape(len(s), pixels)
     found = {

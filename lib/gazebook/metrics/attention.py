@@ -51,4 +51,6 @@ def _maps(a: Maps) -> torch.Tensor:
     a = torch.as_tensor(a)
     if a.ndim != 3 or not a.numel():
         raise ValueError(f"attention maps have shape {tuple(a.shape)}; expected [N, H, W] with N > 0")
+    if not ((a >= 0) & (a <= 1)).all():
+        raise ValueError("attention maps have values outside [0, 1], or that are no numbers; give probabilities")
     return a

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gazebook.metrics.checks import predictions
+
 AVERAGES = ("macro", "weighted")
 SCORES = ("precision", "recall", "f1")
 
@@ -17,9 +19,7 @@ def classification_report(p: ArrayLike, y: ArrayLike) -> dict:
     """
     from sklearn.metrics import precision_recall_fscore_support  # takes seconds, and only evaluation needs it
 
-    p, y = np.asarray(p), np.asarray(y)
-    if p.ndim != 2 or y.shape != (len(p),) or len(y) == 0:
-        raise ValueError(f"probabilities have shape {p.shape} and labels {y.shape}; expected [N, C] and [N] with N > 0")
+    p, y = predictions(p, y)
     predicted, there = p.argmax(axis=1), np.unique(y)
     report = {"accuracy": float((predicted == y).mean())}
     for average in AVERAGES:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gazebook.errors import GazebookError
-from gazebook.models.vit import as_maps
+from gazebook.models.layout import as_maps, layout_of
 
 # name: input size; mean and standard deviation of their preprocessing (0 to 255: mean 127, scale 128)
 LITE = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
@@ -39,10 +39,10 @@ class Pretrained(nn.Module):
         return self.network((self.resized(x).clamp(0, 1) - self.mean) / self.std)
 
     def resized(self, x: torch.Tensor) -> torch.Tensor:
-        """Pictures at the network's input size."""
+        """Images at the network's input size; antialiasing changes nothing where they grow."""
         if tuple(x.shape[-2:]) == self.size:
             return x
-        return F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=x.shape[-1] > self.size[1])
+        return F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=True)
 
 
 class Trunk(Pretrained):
@@ -58,7 +58,7 @@ class Trunk(Pretrained):
             self.channels = self.eval()(torch.zeros(1, 3, *self.size)).shape[1]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return as_maps(self._features(self.resized(x)))
+        return as_maps(self._features(self.resized(x)), self.size, layout_of(self.network))
 
     def _features(self, x: torch.Tensor) -> torch.Tensor:
         for name in ("forward_features", "extract_features", "features"):  # of timm, of EfficientNet-Lite, of torchvision

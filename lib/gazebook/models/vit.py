@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import nn
 
 from gazebook.errors import GazebookError
+from gazebook.models.layout import Layout, as_maps
 
 
 class ViT(nn.Module):
@@ -41,17 +40,4 @@ class ViT(nn.Module):
         return self.blocks.blocks[-1].norm1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return as_maps(self.blocks.forward_features(x))
-
-
-def as_maps(features: torch.Tensor) -> torch.Tensor:
-    """Feature maps [N, K, h, w] as they are; tokens [N, T, K] as [N, K, s, s], without the class token and others before the
-    patches. Raises GazebookError for other shapes.
-    """
-    if features.ndim == 4:
-        return features
-    if features.ndim != 3:
-        raise GazebookError(f"the layer's features have shape {list(features.shape)}; give one of maps or of tokens")
-    side = math.isqrt(features.shape[1])
-    patches = features[:, features.shape[1] - side * side :]
-    return patches.transpose(1, 2).unflatten(2, (side, side))
+        return as_maps(self.blocks.forward_features(x), x.shape[-2:], Layout(prefix=0))

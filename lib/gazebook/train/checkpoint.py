@@ -6,22 +6,19 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from gazebook.errors import GazebookError
-from gazebook.files import atomic_write
+from gazebook.tensors import DAMAGED, read_metadata, read_tensors, write_tensors
 
 
 def save(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, history: list[dict], **metadata: str) -> None:
     """Write model weights, the optimiser's state, history and further texts to `file`; the old file stays whole until then."""
-    tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     if optimizer is not None:
         for i, p in enumerate(model.parameters()):
-            tensors |= {f"optimizer.{i}.{n}": t.contiguous() for n, t in optimizer.state[p].items() if t is not None}
-    with atomic_write(file) as partial:
-        save_file(tensors, partial, metadata={"history": json.dumps(history), **metadata})
+            tensors |= {f"optimizer.{i}.{n}": t for n, t in optimizer.state[p].items() if t is not None}
+    write_tensors(file, tensors, {"history": json.dumps(history), **metadata})
 
 
 def read_history(file: Path) -> list[dict]:
@@ -29,22 +26,20 @@ def read_history(file: Path) -> list[dict]:
     return json.loads(read_metadata(file)["history"])
 
 
-def read_metadata(file: Path) -> dict[str, str]:
-    """The texts of what `save` wrote."""
-    with safe_open(file, "pt") as stored:
-        return stored.metadata() or {}
-
-
 def restore(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> list[dict]:
-    """Load what `save` wrote and return the history; an absent file leaves everything as it is and returns []."""
+    """Load what `save` wrote and return the history; an absent file leaves everything as it is and returns [].
+
+    Raises GazebookError where the file is damaged, of another model, or has weights that are no numbers.
+    """
     if not file.exists():
         return []
     try:
-        with safe_open(file, "pt") as stored:
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
-        history = read_history(file)
+        tensors, metadata = read_tensors(file)
+        history = json.loads(metadata["history"])
+        if any(t.is_floating_point() and not t.isfinite().all() for t in tensors.values()):
+            raise ValueError("weights that are not finite")
         model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
-    except (SafetensorError, OSError, RuntimeError, TypeError, KeyError, ValueError) as error:
+    except (*DAMAGED, RuntimeError) as error:
         raise GazebookError(f"the checkpoint {file} is damaged or of another model; delete it and run again") from error
     for i, p in enumerate(model.parameters()):
         prefix = f"optimizer.{i}."

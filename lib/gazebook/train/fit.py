@@ -16,6 +16,7 @@ from tqdm import tqdm
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import BudgetSpentError, DivergedError, GazebookError
 from gazebook.images import augment
+from gazebook.runs import NAMES
 from gazebook.train import checkpoint
 
 SPENT = "the time budget ended; the same call goes on from the last checkpoint"
@@ -23,8 +24,6 @@ SPENT = "the time budget ended; the same call goes on from the last checkpoint"
 # labels int64 or shares of each class float [N, C]. With an attribute `views` of V, images are V augmentations of the batch,
 # one after the other, [V N, 3, H, W].
 Intervention = Callable[[nn.Module, torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
-OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("steps", "cosine")
 WARM_UP = 0.1  # share of the training in which the learning rate of schedule "cosine" rises
 
 
@@ -52,9 +51,9 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
-        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in known:
-                raise GazebookError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}")
+        for name in ("optimizer", "schedule", "precision"):
+            if getattr(self, name) not in NAMES[name]:
+                raise GazebookError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(NAMES[name])}")
 
     def length(self, num_images: int) -> tuple[int, int]:
         """(updates in all, updates an epoch) for a training set of that many images."""
