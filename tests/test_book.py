@@ -6,6 +6,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from hypothesis import given as given_by
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from gazebook import book
 from gazebook.errors import GazebookError
@@ -37,6 +40,8 @@ def test_values_are_read_as_yaml_and_checked_by_type():
     assert book.checked(CHAPTER, given) == {
         "fractions": [0.1, 1.0], "overrides": {"epochs": 2}, "train": False, "example": 3, "profile": "cpu",
     }  # fmt: skip
+    odd = book.checked(CHAPTER, {"fractions": "[1e-3, 010, 12:30:45, 2020-01-01, yes, None, True]"})
+    assert odd["fractions"] == [0.001, 10, "12:30:45", "2020-01-01", "yes", None, True], "YAML 1.2, not 1.1"
 
 
 @pytest.mark.parametrize(
@@ -49,10 +54,16 @@ def test_values_are_read_as_yaml_and_checked_by_type():
         ({"overrides": "{a: ["}, r"give a dict such as \{\}"),
         ({"fractions": "[!!binary aW1wb3J0]"}, "of text and finite numbers"),
         ({"fractions": "[.nan]"}, "of text and finite numbers"),
-        ({"fractions": "[2020-01-01]"}, "of text and finite numbers"),
         ({"fractions": "&a [*a]"}, "of text and finite numbers"),
         ({"overrides": "{a: {b: [!!set {c}]}}"}, "of text and finite numbers"),
         ({"overrides": "{a: {1: b}}"}, "of text and finite numbers"),
+        ({"example": "12:30:45"}, "give an int such as 0"),
+        ({"example": "1e-3"}, "give an int such as 0"),
+        ({"example": "9" * 5000}, "give an int such as 0"),
+        ({"fractions": "[" * 1000 + "]" * 1000}, "of text and finite numbers"),
+        ({"fractions": "[1e999]"}, "of text and finite numbers"),
+        ({"overrides": "{a: &x [1], b: *x}"}, "of text and finite numbers"),
+        ({"profile": "caf\udce9"}, r"give a str such as 'demo'"),
     ],
 )
 def test_unknown_parameters_and_wrong_types_are_refused(given, message):
@@ -71,9 +82,78 @@ def test_what_is_not_a_notebook_is_answered_with_what_is(tmp_path):
     for wrong in (tmp_path / "none.ipynb", ROOT / "README.md"):
         with pytest.raises(GazebookError, match=r"is not a notebook; choose from notebooks/scribe"):
             book.parameters(wrong)
-    (tmp_path / "broken.ipynb").write_text("{")
-    with pytest.raises(GazebookError, match="not a readable notebook"):
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"cells": 3}', '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}', "\udcff"]
+)
+def test_a_file_that_is_no_notebook_is_one_line(tmp_path, content):
+    (tmp_path / "broken.ipynb").write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(GazebookError, match="is not a notebook of format 4"):
         book.parameters(tmp_path / "broken.ipynb")
+
+
+def test_a_notebook_without_a_kernel_or_a_parameters_cell_says_what_is_missing(tmp_path):
+    for missing in ("kernelspec", "parameters"):
+        file = write_notebook(tmp_path / "a.ipynb")
+        content = json.loads(file.read_text(encoding="utf-8"))
+        content["metadata" if missing == "kernelspec" else "cells"] = {} if missing == "kernelspec" else content["cells"][1:]
+        file.write_text(json.dumps(content), encoding="utf-8")
+        with pytest.raises(
+            GazebookError, match="names no kernel" if missing == "kernelspec" else "no cell tagged `parameters`"
+        ):
+            book.parameters(file)
+
+
+def test_defaults_are_taken_as_they_are(tmp_path):
+    notebook = write_notebook(tmp_path / "a.ipynb")
+    content = nbformat.read(notebook, 4)
+    lines = ("numbers = list(range(3))  # which", "product = 2 * 3", "colour = '#ff0000'  # of a line", "rule: str = 'a=b'")
+    content.cells[0].source = "\n".join((*lines, "many = (1, 2)", "none = None"))
+    nbformat.write(content, notebook)
+    found = book.parameters(notebook)
+    assert found["numbers"] == {"default": "list(range(3))", "type": None, "help": "which"}
+    assert found["colour"] == {"default": "#ff0000", "type": "str", "help": "of a line"} and found["rule"]["default"] == "a=b"
+    given = {"numbers": "[4, 5]", "product": "7", "colour": "#00ff00", "rule": "c=d", "many": "[3]", "none": "x"}
+    assert book.checked(notebook, given) == {
+        "numbers": [4, 5], "product": 7, "colour": "#00ff00", "rule": "c=d", "many": [3], "none": "x",
+    }  # fmt: skip
+    assert book.checked(notebook, {}) == {}
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text("abc xyz_=#:,[]{}'\"0123456789-", max_size=12),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc_", min_size=1, max_size=5), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given_by(st.dictionaries(st.text("abc_", min_size=1, max_size=5), PLAIN, max_size=4))
+def test_a_value_written_as_text_is_read_as_that_value(value):
+    assert book.checked(CHAPTER, {"overrides": json.dumps(value)}) == {"overrides": value}
+
+
+@settings(max_examples=150, deadline=None)
+@given_by(st.text(max_size=40))
+def test_any_text_becomes_a_plain_value_or_one_line(text):
+    try:
+        (value,) = book.checked(CHAPTER, {"overrides": text}).values()
+    except GazebookError as error:
+        assert "\n" not in str(error)
+    else:
+        assert isinstance(value, dict) and json.loads(json.dumps(value)) == value
+
+
+def test_the_source_is_never_the_output(tmp_path):
+    notebook = write_notebook(tmp_path / "a.ipynb")
+    (tmp_path / "link.ipynb").symlink_to(notebook)
+    before = notebook.read_bytes()
+    for output in (notebook, tmp_path / "link.ipynb"):
+        with pytest.raises(GazebookError, match="is the notebook itself"):
+            book.execute(notebook, output, {}, progress=False)
+    assert notebook.read_bytes() == before
 
 
 @pytest.mark.slow

@@ -88,7 +88,32 @@ def test_damaged_parquet_is_one_line_with_a_remedy(tmp_path, damage):
     with pytest.raises(GazebookError) as error:
         data.load("cifar10", "test", root=tmp_path)
     text = str(error.value)
-    assert "\n" not in text and any(word in text for word in ("fetch", "use the", "has 32 x 32", "add the others"))
+    assert "\n" not in text and any(word in text for word in ("fetch", "use the", "has 32 x 32", "complete it"))
+
+
+@pytest.mark.parametrize("name", ["test-00000-of-00001 (1).parquet", "test-00001-of-00002.parquet", "test-copy.parquet"])
+def test_a_file_too_many_is_named_and_not_read_twice(tmp_path, name):
+    for file in ("test-00000-of-00001.parquet", name):
+        write_parquet(tmp_path / "cifar10", [encoded(picture(0))], file)
+    with pytest.raises(GazebookError, match=r"remove what is not|complete it"):
+        data.load("cifar10", "test", root=tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["plain_text", "data"])
+def test_the_hub_s_own_folder_is_found(tmp_path, folder):
+    write_parquet(tmp_path / "cifar10" / folder, [encoded(picture(0))] * 3)
+    assert len(data.load("cifar10", "test", root=tmp_path)) == 3
+
+
+@pytest.mark.parametrize("cell", ["null image", "null bytes", "no bytes", "a number"])
+def test_a_row_without_an_image_is_one_line_with_its_number(tmp_path, cell):
+    good = {"bytes": encoded(picture(0)), "path": None}
+    bad = {"null image": None, "null bytes": {"bytes": None, "path": None}, "no bytes": {"bytes": b"", "path": None}}.get(cell)
+    file = write_parquet(tmp_path / "cifar10", [])
+    rows = [good, bad, good] if cell != "a number" else [{"bytes": i, "path": None} for i in range(3)]
+    pq.write_table(pa.table({"img": rows, "label": [0, 1, 2]}), file)
+    with pytest.raises(GazebookError, match="row 0 of test" if cell == "a number" else "row 1 of test in"):
+        data.load("cifar10", "test", root=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_help_shows_an_example(monkeypatch, capsys, command):
     [
         (["grid", "dreams"], "unknown paper 'dreams'; choose from scribe"),
         (["grid", "scribe", "--profile", "huge"], "unknown profile 'huge'; choose from demo, cpu, paper"),
-        (["grid", "scribe", "--budget", "soon"], "cannot read the budget 'soon'"),
+        (["grid", "scribe", "--budget", "soon"], "cannot read the time 'soon'"),
         (["grid", "scribe", "--device", "tpu"], "torch has no device 'tpu' here"),
         (["grid", "scribe", "--device", "cuda"], "torch has no device 'cuda' here"),
         (["status", "--profile", "huge"], "unknown profile"),

@@ -18,7 +18,7 @@ LAYERS = (
     {"execute", "ledger", "provenance", "evidence"},
     {"engine"},
     {"papers"},
-    {"pages", "plots", "book", "report"},
+    {"pages", "plots", "book", "rendering", "report"},
     {"cli"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -31,7 +31,7 @@ def layer(module: str) -> str:
 def imports(file: Path) -> set[str]:
     """Modules of the library that a file imports, those inside functions too."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module == "gazebook":

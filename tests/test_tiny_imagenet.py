@@ -53,6 +53,27 @@ def test_some_classes_only(tmp_path):
         data.load("tiny_imagenet", "train", root=tmp_path, wnids=["n00000000"])
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        (f"train/{WNIDS[1]}/images", f"no image of {WNIDS[1]}_0.JPEG .12 in all"),
+        (f"train/{WNIDS[1]}/{WNIDS[1]}_boxes.txt", f"no box in a table of {WNIDS[1]}_0.JPEG"),
+        (f"train/{WNIDS[1]}/", f"has the class {WNIDS[1]} in val and not in train"),
+        ("val/images/val_4", "no image of val_4.JPEG"),
+    ],
+)
+def test_what_is_missing_is_named_whatever_the_split(tmp_path, kind, split, gone, message):
+    whole = layout.files(WNIDS[:3])
+    WRITERS[kind](tmp_path / "tiny_imagenet", {name: content for name, content in whole.items() if not name.startswith(gone)})
+    if gone.endswith("/") or gone.startswith("train") == (split == "train"):
+        with pytest.raises(GazebookError, match=message):
+            data.load("tiny_imagenet", split, root=tmp_path)
+    else:
+        assert data.load("tiny_imagenet", split, root=tmp_path).class_names == tuple(WNIDS[:3])
+
+
 def truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
@@ -92,6 +113,13 @@ def test_a_tar_cut_anywhere_is_never_a_smaller_set(tmp_path):
             layout.jpeg(np.zeros((8, 9, 3), np.uint8)),
             "has 9 x 8 pixels, not 64 x 64",
         ),
+        (
+            f"train/{WNIDS[0]}/{WNIDS[0]}_boxes.txt",
+            b"a.JPEG\t1\t1\t2\t2\na.JPEG\t1\t1\t2\t99999999999999999999",
+            f"{WNIDS[0]}_boxes.txt, cannot be read .line 2: a box outside 64 x 64",
+        ),
+        (f"train/{WNIDS[0]}/images/{WNIDS[0]}_0.JPEG", bytes(10**7 + 1), "unpacks to 10 MB"),
+        (f"train/{WNIDS[0]}/images/{WNIDS[0]}_99.JPEG", b"no box", f"has no box in a table of {WNIDS[0]}_99.JPEG"),
     ],
 )
 def test_what_is_wrong_in_the_layout_is_named(tmp_path, name, content, message):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tokenize
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
 from importlib.metadata import files
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,17 +24,22 @@ from uuid import uuid4
 import nbformat
 import papermill
 import yaml
+from filelock import FileLock, Timeout
 from jupyter_client.kernelspec import NoSuchKernel
+from nbclient.exceptions import CellTimeoutError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 import gazebook
 from gazebook.errors import GazebookError
+from gazebook.files import atomic_write, check_output, printable
 from gazebook.ledger import Ledger, project_folder
 from gazebook.machine import end_with_parent, usable_cores
 from gazebook.papers import PAPERS, grid
 
 PUBLISHED = "published"  # stands for the best profile that has published results
+LARGEST_VALUE = 10**6  # bytes of a parameter
+LARGEST_INTEGER = 10**300
 COARSE = 14  # runs of a grid that make a first complete table
 START_TIMEOUT = 180  # seconds until a kernel must answer; a busy machine needs more than the default 60
 
@@ -45,93 +54,172 @@ def project() -> Path:
 
 def chapters(folder: Path) -> list[Path]:
     """The notebooks of the book, in the order of its table of contents."""
-    toc = yaml.safe_load((folder / "book" / "_toc.yml").read_text())
+    toc = yaml.safe_load((folder / "book" / "_toc.yml").read_text(encoding="utf-8"))
     names = [c["file"] for part in toc["parts"] for c in part["chapters"] if c["file"].startswith("chapters/")]
     return [folder / "notebooks" / f"{name.removeprefix('chapters/')}.ipynb" for name in names]
 
 
 def parameters(notebook: Path) -> dict[str, dict]:
-    """The parameters of a notebook: name -> default, type, help. Raises GazebookError when it is not a notebook."""
+    """The parameters of a notebook: name -> default, type, help. Raises GazebookError when it is no notebook that can be run.
+
+    A default that is an expression (`list(range(3))`) stays as it is written; its type is None: any plain value fits.
+    """
+    source = next((c.source for c in _read(notebook).cells if "parameters" in c.metadata.get("tags", ())), None)
+    if source is None:
+        raise GazebookError(f"{printable(notebook)} has no cell tagged `parameters`; tag the one that sets its defaults")
+    try:
+        assigned = [n for n in ast.parse(source).body if isinstance(n, ast.Assign | ast.AnnAssign) and n.value]
+        comments = {
+            t.start[0]: t.string for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type == tokenize.COMMENT
+        }
+    except (SyntaxError, tokenize.TokenError) as error:
+        raise GazebookError(f"the parameters of {printable(notebook)} are not Python ({error}); correct that cell") from error
+    found = {}
+    for node in assigned:
+        try:
+            default = ast.literal_eval(node.value)
+            kind = "list" if isinstance(default, tuple) else type(default).__name__
+        except (ValueError, TypeError, MemoryError, RecursionError):
+            default, kind = ast.get_source_segment(source, node.value), None
+        about = {"default": default, "type": kind, "help": comments.get(node.end_lineno, "").lstrip("# ")}
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        found |= {target.id: about for target in targets if isinstance(target, ast.Name)}
+    return found
+
+
+def _read(notebook: Path) -> nbformat.NotebookNode:
+    """A notebook that can be executed. Raises GazebookError that says what is missing."""
     if not notebook.is_file() or notebook.suffix != ".ipynb":
         known = ", ".join(str(c.relative_to(project())) for c in chapters(project()))
-        raise GazebookError(f"{notebook} is not a notebook; choose from {known}")
+        raise GazebookError(f"{printable(notebook)} is not a notebook; choose from {known}")
     try:
-        found = papermill.inspect_notebook(str(notebook))
-    except (ValueError, nbformat.reader.NotJSONError) as error:
-        raise GazebookError(f"{notebook} is not a readable notebook; restore it with: git checkout {notebook}") from error
-    return {
-        name: {"default": ast.literal_eval(p["default"]), "type": p["inferred_type_name"], "help": p["help"]}
-        for name, p in found.items()
-    }
+        found = nbformat.reads(notebook.read_text(encoding="utf-8"), as_version=4)
+        nbformat.validate(found)
+        kernel = found.metadata.get("kernelspec", {}).get("name")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, nbformat.ValidationError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise GazebookError(f"{printable(notebook)} is not a notebook of format 4 ({reason[:200]}); save it again") from error
+    if not isinstance(kernel, str) or not kernel:
+        raise GazebookError(f"{printable(notebook)} names no kernel (metadata.kernelspec.name); open it, choose one, and save")
+    return found
 
 
 def checked(notebook: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """`given` when every name is a parameter of the notebook and every value has its type; text is read as YAML."""
+    """`given` when every name is a parameter of the notebook and every value has its type; text is read as
+    YAML. Raises GazebookError.
+    """
     known = parameters(notebook)
     values = {}
     for name, value in given.items():
         if name not in known:
-            listed = ", ".join(f"{n} ({p['type']})" for n, p in known.items())
-            raise GazebookError(f"{notebook.name} has no parameter {name!r}; it has {listed}")
-        kind = type(known[name]["default"])
-        if isinstance(value, str) and kind is not str:
-            try:
-                value = yaml.safe_load(value)
-            except yaml.YAMLError:
-                value = None
-        if kind is float and type(value) is int:
+            listed = ", ".join(f"{n} ({p['type'] or 'any value'})" for n, p in known.items())
+            raise GazebookError(f"{notebook.name} has no parameter {printable(name)!r}; it has {listed}")
+        kind = known[name]["type"]
+        if isinstance(value, str) and kind != "str":
+            value = _value(value)
+        if kind == "float" and type(value) is int and abs(value) < LARGEST_INTEGER:
             value = float(value)
-        if type(value) is not kind or not _is_plain(value):
-            alone = ", of text and finite numbers" if kind in (list, dict) else ""
+        fits = kind in (None, "NoneType", type(value).__name__)
+        if not fits or value is _NO_VALUE or not _is_plain(value):
+            alone = ", of text and finite numbers" if kind in ("list", "dict") else ""
             raise GazebookError(
-                f"parameter {name} of {notebook.name} is {given[name]!r}; "
-                f"give {_article(kind)} such as {known[name]['default']!r}{alone}"
+                f"parameter {name} of {notebook.name} is {printable(given[name])[:80]!r}; "
+                f"give {_article(kind or 'value')} such as {known[name]['default']!r}{alone}"
             )
         values[name] = value
     return values
 
 
+_NO_VALUE = object()  # what text stands for that is no value
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML 1.2's numbers and flags, and Python's names of them. PyYAML's own are 1.1's: 010 is 8 and 1e-3 a text there."""
+
+    yaml_implicit_resolvers = {}
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("references are not taken: a short text could stand for a huge value")
+        return super().compose_node(parent, index)
+
+
+def _float(_, node: yaml.Node) -> float:
+    return float(re.sub(r"\.(?=[a-zA-Z])", "", node.value))  # .inf and .nan, which are refused later
+
+
+for _tag, _pattern, _first, _construct in (
+    ("bool", r"(true|false|True|False)$", "tTfF", lambda _, node: node.value.lower() == "true"),
+    ("null", r"(~|null|Null|NULL|None|)$", ["~", "n", "N", ""], lambda _, node: None),
+    ("int", r"[-+]?[0-9]+$", "-+0123456789", lambda _, node: int(node.value)),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$", "-+0123456789.", _float),
+    ("float", r"([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$", "-+.", _float),
+):
+    _Yaml.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+    _Yaml.add_constructor(f"tag:yaml.org,2002:{_tag}", _construct)
+
+
+def _value(text: str) -> Any:
+    """What a text says as YAML 1.2, of which JSON is a part."""
+    try:
+        return yaml.load(text, _Yaml)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        return _NO_VALUE
+
+
 def _is_plain(value: Any) -> bool:
     """Whether a value is of JSON's types at every depth: papermill writes others into the notebook as code, unescaped."""
     try:
-        return json.loads(json.dumps(value, allow_nan=False)) == value
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        return len(text.encode("utf-8")) < LARGEST_VALUE and json.loads(text) == value and "\\u0000" not in text
     except (TypeError, ValueError, RecursionError):
         return False
 
 
-def execute(notebook: Path, output: Path, given: dict[str, Any], progress: bool = True) -> Path:
+def execute(notebook: Path, output: Path, given: dict[str, Any], progress: bool = True, timeout: float | None = None) -> Path:
     """Execute a notebook with parameters; `output` appears only when it ran to its end.
 
-    A failed run is kept beside it as NAME.failed.ipynb. Raises GazebookError that names the notebook and the error.
+    `timeout` in seconds ends a cell that runs for longer. A failed run is kept beside it as NAME.failed.ipynb. Raises
+    GazebookError that names the notebook and the error.
     """
     values = checked(notebook, given)
-    partial = output.with_name(f"{output.stem}.{uuid4().hex}.partial.ipynb")  # another call may execute the same notebook
+    if output.exists() and output.samefile(notebook):
+        raise GazebookError(f"the output {printable(output)} is the notebook itself; give another --output")
+    partial = output.with_name(f".{uuid4().hex}.partial.ipynb")  # another call may execute the same notebook
     failed = output.with_name(f"{output.stem}.failed.ipynb")
     try:
+        check_output(output)
         output.parent.mkdir(parents=True, exist_ok=True)
         failed.unlink(missing_ok=True)
         papermill.execute_notebook(
-            os.path.relpath(notebook),  # recorded as given: no machine's paths in what is published
-            os.path.relpath(partial),
+            _as_given(notebook),
+            _as_given(partial),
             values,
             progress_bar={"desc": notebook.stem, "leave": False} if progress else False,
             start_timeout=START_TIMEOUT,
-            extra_arguments=["--IPKernelApp.log_level=40"],  # no notice about TCP at each start
+            execution_timeout=timeout,
+            extra_arguments=["--IPKernelApp.log_level=50"],  # no notice about TCP at each start, no traceback at its end
         )
         _stamp(partial, fingerprint(notebook, values))
-        os.replace(partial, output)
+        os.replace(partial, os.path.realpath(output))
     except PapermillExecutionError as error:
         os.replace(partial, failed)
         reason = str(error.evalue).strip().splitlines() or [""]
         raise GazebookError(f"{notebook.name} failed: {error.ename}: {reason[0]} (read it in {failed})") from error
-    except (RuntimeError, OSError, NoSuchKernel) as error:  # a kernel that died or does not exist, a full disk
+    except (RuntimeError, OSError, NoSuchKernel, CellTimeoutError) as error:  # no kernel, one that died, a full disk
         if partial.exists():
             os.replace(partial, failed)
-        raise GazebookError(f"{notebook.name} could not be executed: {str(error).strip() or type(error).__name__}") from error
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise GazebookError(f"{notebook.name} could not be executed: {reason[0]}") from error
     finally:
-        if output.parent.is_dir():
+        with suppress(OSError):
             partial.unlink(missing_ok=True)
     return output
+
+
+def _as_given(file: Path) -> str:
+    """A path as papermill records it, no machine's folders in what is published; braces would be taken for parameters."""
+    return os.path.relpath(file).replace("{", "{{").replace("}", "}}")
 
 
 def fingerprint(notebook: Path, values: dict[str, Any]) -> str:
@@ -151,7 +239,7 @@ def fingerprint(notebook: Path, values: dict[str, Any]) -> str:
 def is_current(notebook: Path, output: Path, values: dict[str, Any]) -> bool:
     """Whether `output` shows just what executing the notebook now would show."""
     try:
-        stored = json.loads(output.read_text()).get("metadata", {}).get("gazebook", {})
+        stored = json.loads(output.read_text(encoding="utf-8")).get("metadata", {}).get("gazebook", {})
     except (OSError, json.JSONDecodeError):
         return False
     return stored.get("fingerprint") == fingerprint(notebook, values)
@@ -190,34 +278,43 @@ def published_profile(paper: str) -> str:
 
 
 def render(folder: Path) -> Path:
-    """Render the book with Jupyter Book; a warning fails. Returns the path of index.html."""
+    """Render the book with Jupyter Book; a warning fails. Returns the path of index.html.
+
+    Pages that were changed since they were rendered are rendered again.
+    """
     _copy_mathjax(folder / "book" / "_static" / "mathjax")
     html = folder / "book" / "_build" / "html"
+    known = html.parent / "pages.json"
+    with suppress(OSError, ValueError):
+        for name, digest in json.loads(known.read_text(encoding="utf-8")).items():
+            if (html / name).is_file() and _digest(html / name) != digest:
+                (html / name).unlink()
     program = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]  # the same without PATH
     arguments = ["build", "book", "--config", "_config.yml", "--path-output", "book", "-n", "-W", "--keep-going"]
-    done = subprocess.run([*program, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run([*program, *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=False)
     if done.returncode or not (html / "index.html").exists():
         warnings = [line for line in (done.stdout + done.stderr).splitlines() if re.search(r"WARNING|ERROR|Error", line)]
         raise GazebookError(f"rendering failed with {len(warnings)} warnings: {' | '.join(warnings[:5]) or done.stderr[-500:]}")
-    for page in html.rglob("*.html"):
-        page.write_text(_mended(page.read_text(), is_chapter="chapters" in page.relative_to(html).parts))
+    pages = {page.relative_to(html).as_posix(): _digest(page) for page in html.rglob("*.html")}
+    with atomic_write(known) as partial:
+        partial.write_text(json.dumps(pages), encoding="utf-8")
     return html / "index.html"
 
 
-def _mended(page: str, is_chapter: bool) -> str:
-    """What Jupyter Book 1 gets wrong, put right in the page's HTML."""
-    # thebe is not used, yet its settings are written twice (an error on each page) and name a foreign host
-    page = re.sub(r"<script>const THEBE_JS_URL.*?</script>", "", page, flags=re.DOTALL)
-    # MathJax is asked for twice on pages with outputs; the second load fails
-    page = re.sub(r'<script src="[^"]*mathjax/tex-svg\.js[^"]*"></script>', "", page)
-    # what scrolls must be reachable by keyboard; a list role needs list items
-    page = page.replace(
-        '<div class="pst-scrollable-table-container">', '<div class="pst-scrollable-table-container" tabindex="0">'
-    )
-    page = page.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
-    if is_chapter:  # chapters are generated: edit, Colab and Binder lead to the notebooks that they are made from
-        page = page.replace("book/chapters/", "notebooks/").replace("book%2Fchapters%2F", "notebooks%2F")
-    return page
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While this call makes the book no other does. Raises GazebookError when one is at work."""
+    place = folder / "book" / "_build"
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(place / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise GazebookError(f"another call is making the book in {folder}; wait until it has ended") from error
 
 
 def _copy_mathjax(target: Path) -> None:
@@ -231,10 +328,10 @@ def _copy_mathjax(target: Path) -> None:
 
 
 def _stamp(notebook: Path, value: str) -> None:
-    content = json.loads(notebook.read_text())
+    content = json.loads(notebook.read_text(encoding="utf-8"))
     content["metadata"]["gazebook"] = {"fingerprint": value}
-    notebook.write_text(json.dumps(content, indent=1))
+    notebook.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def _article(kind: type) -> str:
-    return f"{'an' if kind.__name__[0] in 'aeiou' else 'a'} {kind.__name__}"
+def _article(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

@@ -46,12 +46,12 @@ def book(
 
     started = time.monotonic()
     folder = pages.project()
+    known = profile if profile == pages.PUBLISHED else _known(profile)
     train = train and profile != pages.PUBLISHED
-    if train:
-        for name in PAPERS:
-            _train(name, profile, workers, device, None)
-    with _stoppable():
-        known = profile if profile == pages.PUBLISHED else _known(profile)
+    with _stoppable(), pages.alone(folder):
+        if train:
+            for name in PAPERS:
+                _train(name, profile, workers, device, None)
         pages.execute_chapters(folder, {"profile": known, "train": train}, force)
         typer.echo("rendering", err=True)
         index = pages.render(folder)
@@ -70,16 +70,18 @@ def run(
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Where the executed notebook goes; default: results/notebooks/.")] = None,
     profile: Annotated[str | None, typer.Option("--profile", help="Short for -p profile NAME.")] = None,
+    timeout: Annotated[str | None, typer.Option(help="End a cell that runs for longer: 10m, 1h.")] = None,
 ) -> None:
     """Execute one notebook with other parameters. Runs that are in the ledger are not trained again."""
     from gazebook import book as pages
+    from gazebook.engine import parse_budget
 
     given = _pairs(parameter or []) | ({"profile": _known(profile)} if profile is not None else {})
     target = output or Ledger.default().folder / "notebooks" / notebook.name
     if target.suffix != ".ipynb":
         raise GazebookError(f"the output {target} is not a notebook; give a name that ends in .ipynb")
     with _stoppable():
-        typer.echo(pages.execute(notebook, target, given))
+        typer.echo(pages.execute(notebook, target, given, timeout=None if timeout is None else parse_budget(timeout)))
 
 
 @app.command(epilog="Examples: gazebook grid scribe · gazebook grid scribe --profile cpu --budget 2h")

@@ -100,7 +100,7 @@ def parse_budget(text: str) -> float:
     """'9m', '2h', '90s', '1h30m' or plain seconds -> seconds. Raises GazebookError."""
     match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
     if not text.strip() or not match or len(text) > 12:
-        raise GazebookError(f"cannot read the budget {text[:40]!r}; write it like 9m, 2h or 1h30m")
+        raise GazebookError(f"cannot read the time {text[:40]!r}; write it like 9m, 2h or 1h30m")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return float(hours * 3600 + minutes * 60 + seconds)
 

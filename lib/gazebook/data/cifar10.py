@@ -7,6 +7,7 @@ torchvision's layout; downloaded otherwise.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "
 SPLITS = ("train", "test")
 JPEG_MAGIC = b"\xff\xd8"
 TORCHVISION_FOLDER = "cifar-10-batches-py"
+MOST_SHARDS = 10_000
+HUB_FOLDERS = ("plain_text", "data")
 
 
 def load(split: str, root: str | Path | None = None, *, classes: Sequence[str] = ()) -> ImageSet:
@@ -48,7 +51,7 @@ def _only(whole: ImageSet, classes: tuple[str, ...]) -> ImageSet:
 def _whole(split: str, folder: Path) -> ImageSet:
     if (folder / TORCHVISION_FOLDER).is_dir():
         return _read_torchvision(split, folder)
-    if parquet := sorted(folder.glob(f"{split}-*.parquet")):
+    if parquet := _parquet(folder, split):
         return _read_parquet(split, parquet)
     raise GazebookError(f"{folder} holds no {split}-*.parquet; add it, or set GAZEBOOK_DATA to another folder to download")
 
@@ -57,7 +60,7 @@ def prepare(root: str | Path | None = None) -> Path:
     """The folder that holds CIFAR-10, after downloading it if need be. Raises GazebookError."""
     folders = search_folders("cifar10", root)
     for folder in folders:
-        if (folder / TORCHVISION_FOLDER).is_dir() or any(folder.glob("*-*.parquet")):
+        if (folder / TORCHVISION_FOLDER).is_dir() or any(_parquet(folder, split) for split in SPLITS):
             return folder
     if folders[0].is_dir() and any(folders[0].iterdir()):
         raise GazebookError(
@@ -69,6 +72,12 @@ def prepare(root: str | Path | None = None) -> Path:
     return folders[0]
 
 
+def _parquet(folder: Path, split: str) -> list[Path]:
+    """The Parquet files of a split, in the folder or in the one in which the hub has them."""
+    places = (folder, *(folder / name for name in HUB_FOLDERS))
+    return next((found for place in places if (found := sorted(place.glob(f"{split}-*.parquet")))), [])
+
+
 def _read_parquet(split: str, files: list[Path]) -> ImageSet:
     _check_shards(files)
     encoded, labels = [], []
@@ -78,22 +87,29 @@ def _read_parquet(split: str, files: list[Path]) -> ImageSet:
         except (pa.ArrowException, OSError) as error:
             raise GazebookError(f"{file} is not a readable Parquet file ({_first_line(error)}); fetch it again") from error
         _check_layout(file, table)
-        encoded += [row["bytes"] for row in table["img"].to_pylist()]
+        encoded += [(row or {}).get("bytes") for row in table["img"].to_pylist()]
         labels += table["label"].to_pylist()
     images = np.empty((len(encoded), 32, 32, 3), np.uint8)
     for i, data in enumerate(tqdm(encoded, f"decoding cifar10 {split}", unit=" images", delay=2, leave=False)):
-        images[i] = decode(data, f"an image in {files[0].parent}", "fetch the files again", (32, 32))
+        images[i] = decode(data, f"row {i} of {split} in {files[0].parent}", "fetch the files again", (32, 32))
     lossy = encoded[0][:2] == JPEG_MAGIC
     source = ("CIFAR-10 (JPEG)" if lossy else "CIFAR-10") + ", Parquet: " + ", ".join(f.name for f in files)
     return _image_set(split, images, labels, source)
 
 
 def _check_shards(files: list[Path]) -> None:
-    """Names end in -00000-of-00002 and so on: all of them must be there."""
-    for file in files:
-        total = file.stem.rpartition("-of-")[2]
-        if total.isdigit() and int(total) != len(files):
-            raise GazebookError(f"{file.parent} holds {len(files)} of {int(total)} files like {file.name}; add the others")
+    """Names end in -00000-of-00002 and so on: all of them must be there, and no other, such as a browser's second copy."""
+    found = [re.fullmatch(r"\w+-(\d+)-of-(\d+)", file.stem) for file in files]
+    for file, shard in zip(files, found, strict=True):
+        if shard is None and len(files) > 1:
+            raise GazebookError(f"{file.parent} has {file.name} beside others of its split; remove what is not the data set's")
+    numbers = [tuple(map(int, shard.groups())) for shard in found if shard]
+    for total in {total for _, total in numbers}:
+        if missing := sorted({(i, total) for i in range(min(total, MOST_SHARDS))} ^ set(numbers)):
+            raise GazebookError(
+                f"{files[0].parent} holds {len(files)} files like {files[0].name}, and not the one numbered {missing[0][0]} of "
+                f"{total} alone; complete it, or fetch it again"
+            )
 
 
 def _check_layout(file: Path, table: pa.Table) -> None:

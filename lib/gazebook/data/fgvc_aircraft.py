@@ -69,7 +69,10 @@ def prepare(root: str | Path | None = None) -> Path:
 
 def _boxes(file: Path, files: list[Path], size: int) -> torch.Tensor:
     """Boxes int64 [N, 4] at the new size; the file counts from 1 and includes the last pixel."""
-    table = {name: np.array(numbers, float) for name, *numbers in (line.split() for line in file.read_text().splitlines())}
+    table = {
+        name: np.array(numbers, float)
+        for name, *numbers in (line.split() for line in file.read_text(encoding="utf-8").splitlines())
+    }
     found = []
     for picture in files:
         with open_image(picture) as image:

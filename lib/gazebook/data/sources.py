@@ -33,7 +33,10 @@ UNREADABLE = (
 
 def cache_folder() -> Path:
     """The user's cache folder for gazebook; downloads go there. Raises GazebookError for a user without a home folder."""
-    return user_path(platformdirs.user_cache_dir("gazebook"))
+    try:
+        return Path(platformdirs.user_cache_dir("gazebook"))
+    except RuntimeError as error:
+        raise GazebookError("this user has no home folder; set HOME, or XDG_CACHE_HOME and GAZEBOOK_DATA") from error
 
 
 def search_folders(name: str, root: str | Path | None = None) -> list[Path]:
@@ -44,7 +47,12 @@ def search_folders(name: str, root: str | Path | None = None) -> list[Path]:
             raise GazebookError(f"data folder {root} does not exist; correct root, or leave it out")
         return [root / name, root]
     places = [user_path(os.environ["GAZEBOOK_DATA"]) / name] if os.environ.get("GAZEBOOK_DATA") else []
-    return [*places, cache_folder() / "data" / name]
+    try:
+        return [*places, cache_folder() / "data" / name]
+    except GazebookError:
+        if places:
+            return places
+        raise
 
 
 def download(name: str, url: str, checksum: str | None, size: str, target: Path, unpack: bool = False) -> None:

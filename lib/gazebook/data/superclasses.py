@@ -60,5 +60,5 @@ def superclass_of_wnid() -> dict[str, int]:
 
 @cache
 def _map() -> pd.DataFrame:
-    with files("gazebook.data").joinpath("imagenet9_map.csv").open() as file:
+    with files("gazebook.data").joinpath("imagenet9_map.csv").open(encoding="utf-8") as file:
         return pd.read_csv(file)

@@ -12,8 +12,9 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Set
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ TOP = "tiny-imagenet-200"
 SIZE = 64
 FOLDERS = ("tiny_imagenet", "tiny-imagenet", TOP)
 ARCHIVES = (".zip", ".tar", ".tar.xz", ".tar.gz")
+LARGEST_FILE = 10**7  # bytes of an image or a table, unpacked
 SPLIT_FOLDER = {"train": "train", "test": "val"}
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
 
@@ -118,24 +120,34 @@ class _Found:
 
 
 def _read(place: Path, split: str, wnids: set[str] | None) -> _Found:
-    """The images of a split in the order of their ids; those without a box or outside `wnids` are left out."""
+    """The images of a split in the order of their ids, without those outside `wnids`.
+
+    Raises GazebookError where an image or its box is missing, or where the splits have different classes: labels are the
+    places of the classes, so they would mean different things.
+    """
     top = SPLIT_FOLDER[split]
     encoded: dict[str, bytes] = {}
     notes: dict[str, tuple[str, tuple]] = {}
+    classes: dict[str, set[str]] = {"train": set(), "val": set()}
     try:
-        for name, content in tqdm(_entries(place, top, wnids), f"reading {place.name}", unit=" files", delay=2, leave=False):
-            if name.endswith(".JPEG"):
-                encoded[name.rpartition("/")[2]] = content
-            else:
-                notes |= _notes(name, content.decode())
+        for name, read in tqdm(_entries(place), f"reading {place.name}", unit=" files", delay=2, leave=False):
+            folder, wnid = name.split("/")[:2]
+            own = folder == top and (folder == "val" or wnids is None or wnid in wnids)
+            if folder == "train":
+                classes["train"].add(_checked(wnid, place))
+            if own and name.endswith(".JPEG"):
+                encoded[name.rpartition("/")[2]] = read()
+            elif name.endswith(".txt") and (own or folder == "val"):
+                found = _notes(name, read(), place)
+                classes[folder] |= {row[0] for row in found.values()}
+                notes |= found if own else {}
     except DAMAGED as error:
         raise GazebookError(f"{place} is damaged ({error}); fetch it again") from error
-    except (ValueError, IndexError) as error:
-        raise GazebookError(f"a table of boxes in {place} cannot be read ({error}); fetch it again") from error
+    _check_complete(place, classes, encoded.keys(), notes.keys())
     found = _Found()
     for name in sorted(encoded, key=_natural):
-        wnid, box = notes.get(name, (None, None))
-        if wnid is not None and (wnids is None or wnid in wnids):
+        wnid, box = notes[name]
+        if wnids is None or wnid in wnids:
             found.images.append(decode(encoded[name], f"{name} in {place}", "fetch it again", (SIZE, SIZE)))
             found.labels.append(wnid)
             found.boxes.append(box)
@@ -143,36 +155,49 @@ def _read(place: Path, split: str, wnids: set[str] | None) -> _Found:
     return found
 
 
-def _entries(place: Path, top: str, wnids: set[str] | None) -> Iterator[tuple[str, bytes]]:
-    """(path below the top, content) of the images and tables of a split."""
+def _check_complete(place: Path, classes: dict[str, set[str]], images: Set[str], boxes: Set[str]) -> None:
+    train, val = classes.values()
+    if train and val and (lone := sorted(train ^ val)):
+        where = ("train", "val") if lone[0] in train else ("val", "train")
+        raise GazebookError(f"{place} has the class {lone[0]} in {where[0]} and not in {where[1]}; complete it, or remove it")
+    for names, others, what in ((boxes, images, "image"), (images, boxes, "box in a table")):
+        if missing := sorted(names - others, key=_natural):
+            raise GazebookError(f"{place} has no {what} of {missing[0]} ({len(missing)} in all); fetch it again")
+
+
+def _checked(wnid: str, place: Path) -> str:
+    if not re.fullmatch(r"n\d{8}", wnid):
+        raise GazebookError(f"{place} has a class folder train/{wnid}; expected WordNet ids such as n01443537")
+    return wnid
+
+
+def _entries(place: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """(path below the top, what reads it) of the images and tables of both splits."""
 
     def wanted(name: str) -> str | None:
         path = name.removeprefix("./").removeprefix(f"{TOP}/")
-        if not path.startswith(f"{top}/") or not path.endswith((".JPEG", ".txt")):
-            return None
-        if top == "train":
-            wnid = path.split("/")[1]
-            if not re.fullmatch(r"n\d{8}", wnid):
-                raise GazebookError(f"{place} has a class folder {top}/{wnid}; expected WordNet ids such as n01443537")
-            if wnids is not None and wnid not in wnids:
-                return None
-        return path
+        return path if path.startswith(("train/", "val/")) and path.endswith((".JPEG", ".txt")) else None
+
+    def bounded(name: str, size: int) -> str:
+        if size > LARGEST_FILE:
+            raise GazebookError(f"{name} in {place} unpacks to {size / 1e6:.0f} MB, too much for an image; fetch it again")
+        return name
 
     if place.is_dir():
-        for file in sorted(place.glob(f"{top}/**/*")):
-            if file.is_file() and (path := wanted(file.relative_to(place).as_posix())):
-                yield path, file.read_bytes()
+        for file in sorted(place.glob("*/**/*")):
+            if (path := wanted(file.relative_to(place).as_posix())) and file.is_file():
+                yield bounded(path, file.stat().st_size), file.read_bytes
     elif place.suffix == ".zip":
         with zipfile.ZipFile(place) as archive:
-            for name in archive.namelist():
-                if path := wanted(name):
-                    yield path, archive.read(name)
+            for member in archive.infolist():
+                if path := wanted(member.filename):
+                    yield bounded(path, member.file_size), partial(archive.read, member)
     else:
         _check_end(place)
         with tarfile.open(place) as archive:
             for member in archive:
                 if member.isfile() and (path := wanted(member.name)):
-                    yield path, archive.extractfile(member).read()
+                    yield bounded(path, member.size), archive.extractfile(member).read
 
 
 def _check_end(place: Path) -> None:
@@ -184,16 +209,22 @@ def _check_end(place: Path) -> None:
                 raise tarfile.ReadError("it ends too early")
 
 
-def _notes(name: str, table: str) -> dict[str, tuple[str, tuple[int, int, int, int]]]:
+def _notes(name: str, table: bytes, place: Path) -> dict[str, tuple[str, tuple[int, int, int, int]]]:
     """File name -> (WordNet id, box), from a train class's box table or the validation annotations.
 
     Boxes in the files end inclusive; here x1 and y1 are exclusive.
     """
     found = {}
-    for line in table.splitlines():
+    for number, line in enumerate(table.decode("utf-8", "replace").splitlines(), 1):
         words = line.split("\t")
-        wnid = words[1] if name.startswith("val/") else name.split("/")[1]
-        x0, y0, x1, y1 = map(int, words[-4:])
+        try:
+            wnid = words[1] if name.startswith("val/") else name.split("/")[1]
+            x0, y0, x1, y1 = map(int, words[-4:])
+            if not (0 <= x0 <= x1 <= SIZE and 0 <= y0 <= y1 <= SIZE):
+                raise ValueError(f"a box outside {SIZE} x {SIZE} pixels")
+        except (ValueError, IndexError) as error:
+            reason = f"line {number}: {str(error)[:80]}"
+            raise GazebookError(f"a table of boxes in {place}, {name}, cannot be read ({reason}); fetch it again") from error
         found[words[0]] = (wnid, (x0, y0, min(x1 + 1, SIZE), min(y1 + 1, SIZE)))
     return found
 

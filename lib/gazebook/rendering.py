@@ -1,0 +1,36 @@
+"""A Sphinx extension: what Jupyter Book 1 gets wrong in its pages is put right before they are written."""
+
+from __future__ import annotations
+
+import re
+
+from sphinx.application import Sphinx
+
+
+def setup(app: Sphinx) -> dict:
+    """What Sphinx calls; see `extra_extensions` in _config.yml."""
+    app.connect("builder-inited", _mend_pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _mend_pages(app: Sphinx) -> None:
+    templates = getattr(app.builder, "templates", None)
+    if templates is not None:  # else no pages are written, as by a check of links
+        render = templates.render
+        templates.render = lambda name, context: mended(render(name, context), context.get("pagename", ""))
+
+
+def mended(page: str, name: str) -> str:
+    """The HTML of a page, whose name is such as chapters/scribe/mask."""
+    # thebe is not used, yet its settings are written twice (an error on each page) and name a foreign host
+    page = re.sub(r"<script>const THEBE_JS_URL.*?</script>", "", page, flags=re.DOTALL)
+    # MathJax is asked for twice on pages with outputs; the second load fails
+    page = re.sub(r'<script src="[^"]*mathjax/tex-svg\.js[^"]*"></script>', "", page)
+    # what scrolls must be reachable by keyboard; a list role needs list items
+    page = page.replace(
+        '<div class="pst-scrollable-table-container">', '<div class="pst-scrollable-table-container" tabindex="0">'
+    )
+    page = page.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+    if name.startswith("chapters/"):  # chapters are generated: edit, Colab and Binder lead to the notebooks they are made from
+        page = page.replace("book/chapters/", "notebooks/").replace("book%2Fchapters%2F", "notebooks%2F")
+    return page
