@@ -10,7 +10,7 @@ import torch
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from gazebook import book, data
+from gazebook import book, data, engine
 from gazebook.runs import Run
 
 
@@ -52,10 +52,11 @@ def site(tmp_path_factory) -> Path:
     generated = shutil.ignore_patterns("_build", "chapters", "results", "mathjax")
     shutil.copytree(ROOT / "book", folder / "book", ignore=generated)
     shutil.copy(ROOT / "_config.yml", folder)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, engine.cluster(2) as cluster:
+        patch.setenv("GAZEBOOK_SCHEDULER", cluster.scheduler_address)  # or each chapter would start workers of its own
         patch.setenv("GAZEBOOK_RESULTS", str(folder / "results"))
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))  # of corrupted images
-        book.execute_chapters(folder, TINY)
+        book.make(folder, TINY)
         return book.render(folder).parent
 
 

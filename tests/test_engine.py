@@ -8,10 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from gazebook import engine, papers
-from gazebook.errors import GazebookError
+from gazebook import cli, engine, papers
+from gazebook.errors import DiskFullError, GazebookError
 from gazebook.ledger import Ledger
 from gazebook.runs import Run
 from gazebook.train import checkpoint
@@ -49,8 +50,8 @@ def wait_for(condition, what: str, seconds: float = 120) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """Processes whose parent is `pid`."""
-    return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
+    """The workers of a call: processes that `pid` has spawned, but for the one that counts shared resources."""
+    return [p.pid for p in psutil.Process(pid).children() if "spawn_main" in " ".join(p.cmdline())]
 
 
 def alive(pid: int) -> bool:
@@ -89,21 +90,61 @@ def test_missing_runs_are_recorded_once_and_equal_a_run_in_this_process(tmp_path
 
 
 @needs_proc
-def test_kill_9_of_a_worker_and_a_second_call(tmp_path, tiny):
+def test_kill_9_of_a_worker_costs_the_epoch_in_flight(tmp_path, tiny):
     runs = [long(tiny, seed) for seed in range(2)]
     parent = call(tmp_path, runs, 1)
     wait_for(lambda: checkpoints(tmp_path), "a first checkpoint")
-    os.kill(children(parent.pid)[0], signal.SIGKILL)
-    assert parent.wait(60) != 0
-    done = records(tmp_path)
-    assert len(checkpoints(tmp_path)) == 1, "the run in flight keeps its checkpoint"
-    second = call(tmp_path, runs, 1)
-    assert json.loads(second.communicate(timeout=240)[0]) == [2 - len(done), 0]
-    assert {n: t for n, t in records(tmp_path).items() if n in done} == done
+    (worker,) = children(parent.pid)
+    os.kill(worker, signal.SIGKILL)
+    assert json.loads(parent.communicate(timeout=240)[0]) == [2, 0], "the run goes on in another worker"
     unbroken = Ledger(tmp_path / "unbroken")
     papers.complete(runs, unbroken, workers=2, device="cpu", progress=False)
     for run in runs:
         assert same_result(Ledger(tmp_path).read(run), unbroken.read(run))
+    assert not list((tmp_path / ".work").iterdir()), "no lock, no checkpoint stays"
+
+
+def test_a_damaged_record_is_named_and_made_again(tmp_path, tiny, capsys):
+    ledger = Ledger(tmp_path)
+    papers.complete([tiny], ledger, workers=1, device="cpu", progress=False)
+    file = ledger.file(tiny)
+    whole = ledger.read(tiny)
+    file.write_bytes(file.read_bytes()[:-100])
+    outcome = papers.complete([tiny], Ledger(tmp_path), workers=1, device="cpu", progress=False)
+    assert (outcome.done, outcome.missing) == (1, 0) and "is damaged" in capsys.readouterr().err
+    assert same_result(Ledger(tmp_path).read(tiny), whole)
+
+
+def test_damaged_kept_weights_are_trained_again(tmp_path, tiny):
+    ledger = Ledger(tmp_path)
+    other = tiny.replace(test_images=40)
+    papers.complete([tiny], ledger, workers=1, device="cpu", progress=False)
+    weights = ledger.weights_file(tiny)
+    content = bytearray(weights.read_bytes())
+    content[-50] ^= 1
+    weights.write_bytes(content)
+    papers.complete([other], ledger, workers=1, device="cpu", progress=False)
+    assert ledger.read(other).history[0]["loss"] == ledger.read(tiny).history[0]["loss"]
+
+
+def test_a_full_disk_ends_the_call_with_one_line(tmp_path, tiny, monkeypatch):
+    def full(self, record):
+        raise DiskFullError("cannot write (No space left on device); free some disk space")
+
+    monkeypatch.setattr(Ledger, "write", full)
+    runs = [tiny.replace(seed=seed) for seed in range(20)]
+    with pytest.raises(DiskFullError, match="No space left"):
+        papers.complete(runs, Ledger(tmp_path), workers=1, device="cpu", progress=False)
+
+
+def test_jobs_wait_for_their_runs_and_share_the_cores(tmp_path, tiny):
+    ledger, seen = Ledger(tmp_path), []
+    runs = [tiny, tiny.replace(seed=1)]
+    jobs = [engine.Job(lambda: seen.append(len(records(tmp_path))), frozenset(runs)), engine.Job(lambda: seen.append("free"))]
+    papers.complete(runs, ledger, workers=1, device="cpu", progress=False, jobs=jobs)
+    assert sorted(map(str, seen)) == ["2", "free"]
+    papers.complete(runs, ledger, workers=1, device="cpu", progress=False, jobs=jobs[:1])
+    assert seen[-1] == 2
 
 
 @needs_proc
@@ -142,6 +183,12 @@ def test_a_failing_run_is_reported_and_the_others_are_done(tmp_path, tiny):
     assert tiny in Ledger(tmp_path) and bad not in Ledger(tmp_path)
 
 
+def test_no_budget_is_spent_before_anything_is_loaded(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr("gazebook.data.load", lambda *a, **k: pytest.fail("loaded"))
+    outcome = papers.complete([tiny], Ledger(tmp_path), workers=1, device="cpu", budget=0, progress=False)
+    assert (outcome.done, outcome.missing, outcome.budget_spent) == (0, 1, True)
+
+
 def test_a_budget_stops_in_time_and_the_next_call_goes_on(tmp_path, tiny):
     runs = [tiny.replace(epochs=100_000)]
     budget = 6
@@ -155,10 +202,10 @@ def test_a_budget_stops_in_time_and_the_next_call_goes_on(tmp_path, tiny):
 
 
 def test_budgets_are_read_as_people_write_them():
-    assert [engine.parse_budget(t) for t in ("9m", "2h", "90s", "1h30m", "45")] == [540, 7200, 90, 5400, 45]
-    for wrong in ("", "soon", "9 m 3", "-3m"):
+    assert [cli.parse_budget(t) for t in ("9m", "2h", "90s", "1h30m", "45")] == [540, 7200, 90, 5400, 45]
+    for wrong in ("", "soon", "9 m 3", "-3m", "9" * 60):
         with pytest.raises(GazebookError, match="write it like"):
-            engine.parse_budget(wrong)
+            cli.parse_budget(wrong)
 
 
 def test_cost_counts_images_shown():

@@ -13,10 +13,9 @@ import subprocess
 import sys
 import tokenize
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.metadata import files
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -31,11 +30,12 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 import gazebook
+from gazebook import kernels
+from gazebook.engine import Job
 from gazebook.errors import GazebookError
 from gazebook.files import atomic_write, check_output, printable
 from gazebook.ledger import Ledger, project_folder
-from gazebook.machine import end_with_parent, usable_cores
-from gazebook.papers import PAPERS, grid
+from gazebook.papers import PAPERS, complete, grid
 
 PUBLISHED = "published"  # stands for the best profile that has published results
 LARGEST_VALUE = 10**6  # bytes of a parameter
@@ -198,6 +198,7 @@ def execute(notebook: Path, output: Path, given: dict[str, Any], progress: bool 
             progress_bar={"desc": notebook.stem, "leave": False} if progress else False,
             start_timeout=START_TIMEOUT,
             execution_timeout=timeout,
+            kernel_manager_class=kernels.ForkingManager,
             extra_arguments=["--IPKernelApp.log_level=50"],  # no notice about TCP at each start, no traceback at its end
         )
         _stamp(partial, fingerprint(notebook, values))
@@ -223,14 +224,15 @@ def _as_given(file: Path) -> str:
 
 
 def fingerprint(notebook: Path, values: dict[str, Any]) -> str:
-    """A hash of all that a page depends on: the notebook, its parameters, the package, the records of its profile."""
+    """A hash of all that a page depends on: the notebook, its parameters, the package, its paper's records in its profile."""
     digest = hashlib.sha256(notebook.read_bytes())
     digest.update(json.dumps(values, sort_keys=True).encode())
     package = Path(gazebook.__file__).parent
     for file in sorted([*package.rglob("*.py"), *package.rglob("*.csv")]):
         digest.update(file.read_bytes())
     ledger = Ledger.default()
-    runs = [run for name in PAPERS for run in grid(name, values.get("profile", "demo"))]
+    own = [notebook.parent.name] if notebook.parent.name in PAPERS else PAPERS
+    runs = [run for name in own for run in grid(name, values.get("profile", "demo"))]
     for record in filter(None, map(ledger.file, runs)):
         digest.update(f"{record.name} {record.stat().st_size} ".encode())
     return digest.hexdigest()
@@ -245,29 +247,35 @@ def is_current(notebook: Path, output: Path, values: dict[str, Any]) -> bool:
     return stored.get("fingerprint") == fingerprint(notebook, values)
 
 
-def execute_chapters(folder: Path, given: dict[str, Any], force: bool = False) -> None:
-    """Execute the chapters whose page is out of date, one a core; each takes those of `given` that it has as parameters.
+def make(folder: Path, given: dict[str, Any], force: bool = False, **options) -> None:
+    """Execute the chapters whose page is out of date, each when the runs of its paper are there, which are trained before
+    where `given` has `train`; each takes those of `given` that it has as parameters. `options` are those of `engine.complete`.
 
     The profile "published" is the best one that each part has published results of.
     """
-    todo = []
-    for notebook in chapters(folder):
-        output = folder / "book" / "chapters" / notebook.relative_to(folder / "notebooks")
-        own = given | ({"profile": published_profile(notebook.parent.name)} if given.get("profile") == PUBLISHED else {})
-        values = checked(notebook, {n: v for n, v in own.items() if n in parameters(notebook)})
-        if force or not is_current(notebook, output, values):
-            todo.append((notebook, output, values))
-    if len(todo) < 2:
-        for chapter in todo:
-            execute(*chapter)
-        return
-    with ProcessPoolExecutor(min(usable_cores(), len(todo)), get_context("spawn"), end_with_parent) as pool:
-        running = [pool.submit(execute, *chapter, progress=False) for chapter in todo]
+    runs = {name: grid(name, given.get("profile", "demo")) if given.get("train") else [] for name in PAPERS}
+    jobs, ledger = [], Ledger.default()
+    listed = chapters(folder)
+    with tqdm(total=len(listed), desc="chapters", unit=" chapter", position=1) as bar:
+        for notebook in listed:
+            output = folder / "book" / "chapters" / notebook.relative_to(folder / "notebooks")
+            own = given | ({"profile": published_profile(notebook.parent.name)} if given.get("profile") == PUBLISHED else {})
+            values = checked(notebook, {n: v for n, v in own.items() if n in parameters(notebook)})
+            needs = frozenset(ledger.missing(runs[notebook.parent.name]))
+            if needs or force or not is_current(notebook, output, values):
+                jobs.append(Job(partial(_execute_one, notebook, output, values, bar), needs))
+            else:
+                bar.update()
         try:
-            for done in tqdm(as_completed(running), "chapters", len(todo), unit=" chapter"):
-                done.result()
-        finally:
-            pool.shutdown(cancel_futures=True)  # after an error: those that run end, the others do not begin
+            complete([run for own in runs.values() for run in own], ledger, jobs=jobs, **options)
+        except BaseException:
+            kernels.kill_all()  # or their chapters would be waited for
+            raise
+
+
+def _execute_one(notebook: Path, output: Path, values: dict[str, Any], bar: tqdm) -> None:
+    execute(notebook, output, values, progress=False)
+    bar.update()
 
 
 def published_profile(paper: str) -> str:

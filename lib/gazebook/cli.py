@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import time
@@ -26,6 +27,10 @@ app = typer.Typer(
 Profile = Annotated[str, typer.Option("--profile", help=f"Which results: {', '.join(PROFILES)}.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that train at once; default: one a core, two on a GPU.", min=1)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, or another of torch's.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Address of a running Dask cluster that trains, such as tcp://10.0.0.5:8786.", metavar="ADDRESS"),
+]
 Budget = Annotated[str | None, typer.Option(help="Stop cleanly before this time has passed: 9m, 2h, 1h30m.")]
 
 
@@ -39,20 +44,18 @@ def book(
     force: Annotated[bool, typer.Option("--force", help="Execute every notebook, also those that are up to date.")] = False,
     workers: Workers = None,
     device: Device = "auto",
+    scheduler: Scheduler = None,
 ) -> None:
     """Train what is missing, execute the notebooks, render the book, print the path of its first page."""
     from gazebook import book as pages
-    from gazebook.papers import PAPERS
 
     started = time.monotonic()
     folder = pages.project()
     known = profile if profile == pages.PUBLISHED else _known(profile)
     train = train and profile != pages.PUBLISHED
     with _stoppable(), pages.alone(folder):
-        if train:
-            for name in PAPERS:
-                _train(name, profile, workers, device, None)
-        pages.execute_chapters(folder, {"profile": known, "train": train}, force)
+        given = {"profile": known, "train": train}
+        pages.make(folder, given, force, workers=workers, device=device, scheduler=scheduler)
         typer.echo("rendering", err=True)
         index = pages.render(folder)
     typer.echo(f"{index}")
@@ -74,7 +77,6 @@ def run(
 ) -> None:
     """Execute one notebook with other parameters. Runs that are in the ledger are not trained again."""
     from gazebook import book as pages
-    from gazebook.engine import parse_budget
 
     given = _pairs(parameter or []) | ({"profile": _known(profile)} if profile is not None else {})
     target = output or Ledger.default().folder / "notebooks" / notebook.name
@@ -84,18 +86,28 @@ def run(
         typer.echo(pages.execute(notebook, target, given, timeout=None if timeout is None else parse_budget(timeout)))
 
 
-@app.command(epilog="Examples: gazebook grid scribe · gazebook grid scribe --profile cpu --budget 2h")
+@app.command(
+    epilog="Examples: gazebook grid scribe · gazebook grid scribe backgrounds --profile cpu --budget 2h · "
+    "gazebook grid scribe --scheduler tcp://10.0.0.5:8786"
+)
 def grid(
-    paper: Annotated[str, typer.Argument(help="A paper: scribe, backgrounds, foregrounds or distraction.")],
+    papers: Annotated[
+        list[str], typer.Argument(help="Papers: scribe, backgrounds, foregrounds, distraction.", metavar="PAPER...")
+    ],
     profile: Profile = "demo",
     budget: Budget = None,
     workers: Workers = None,
     device: Device = "auto",
+    scheduler: Scheduler = None,
 ) -> None:
-    """Train and record the missing runs of a paper; survives being killed, and goes on where it was."""
-    from gazebook.engine import parse_budget
+    """Train and record the missing runs of papers; survives being killed, and goes on where it was."""
+    from gazebook.papers import complete
+    from gazebook.papers import grid as runs_of
 
-    outcome = _train(paper, profile, workers, device, None if budget is None else parse_budget(budget))
+    seconds = None if budget is None else parse_budget(budget)
+    runs = [run for paper in papers for run in runs_of(paper, profile)]
+    with _stoppable():
+        outcome = complete(runs, Ledger.default(), workers=workers, device=device, budget=seconds, scheduler=scheduler)
     text = f"{outcome.done} runs recorded, {outcome.missing} missing"
     typer.echo(text + ("; the budget is spent: the same call goes on from here" if outcome.budget_spent else ""))
 
@@ -103,7 +115,8 @@ def grid(
 @app.command(epilog="Example: gazebook status --profile cpu")
 def status(profile: Profile = "demo") -> None:
     """What is done, what is missing, and how long it will take."""
-    from gazebook.engine import cost, default_workers
+    from gazebook.engine import cost
+    from gazebook.machine import default_workers
     from gazebook.papers import PAPERS
     from gazebook.papers import grid as runs_of
 
@@ -192,7 +205,7 @@ def audit(
     """Rank models by overfitting, without labels: sparsity, regions, classes and entropy on your own images."""
     from gazebook import report
     from gazebook.data.image_folder import load_images
-    from gazebook.engine import choose_device
+    from gazebook.machine import choose_device
 
     for file, option in ((html, "--html"), (plot, "--plot"), (csv, "--csv")):
         if file is not None:
@@ -248,12 +261,13 @@ def publish(profile: Profile) -> None:
     )
 
 
-def _train(paper: str, profile: str, workers: int | None, device: str, budget: float | None):
-    from gazebook.papers import complete
-    from gazebook.papers import grid as runs_of
-
-    with _stoppable():
-        return complete(runs_of(paper, profile), Ledger.default(), workers=workers, device=device, budget=budget)
+def parse_budget(text: str) -> float:
+    """'9m', '2h', '90s', '1h30m' or plain seconds -> seconds. Raises GazebookError."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    if not text.strip() or not match or len(text) > 12:
+        raise GazebookError(f"cannot read the time {text[:40]!r}; write it like 9m, 2h or 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return float(hours * 3600 + minutes * 60 + seconds)
 
 
 class _Stopped(KeyboardInterrupt):

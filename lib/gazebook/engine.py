@@ -1,108 +1,113 @@
-"""The engine trains the runs that a ledger lacks, in parallel processes that survive being killed.
+"""The engine trains the runs that a ledger lacks, on Dask: on the cores of this machine, or on a running cluster.
 
-Each worker walks the same ordered list and takes the first run that has no record and whose lock is free; a lock
-ends with its process. So workers of any number of calls share one ledger, nothing is computed twice, and a killed
-worker loses the epoch in flight. On a CPU one single-threaded process per core is fastest.
+A caller hands out runs in their order, one to a free thread of a worker, and writes what comes back, so workers need no disk
+in common with it. A lock for each run in flight, which ends with its caller, keeps callers that share a ledger from computing
+anything twice. Where workers reach the ledger's folder, checkpoints make a lost worker cost the epoch in flight instead of
+the run. On a CPU one single-threaded process a core is fastest.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
+import logging
 import os
-import queue
-import re
-import subprocess
-import sys
-import threading
+import signal
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from gazebook.data import training_size
-from gazebook.errors import BudgetSpentError, GazebookError
+import gazebook
+from gazebook.data import sources, training_size
+from gazebook.errors import BudgetSpentError, DiskFullError, GazebookError
 from gazebook.execute import execute, prepare
+from gazebook.files import atomic_write
 from gazebook.ledger import SUFFIX, Ledger, describe
-from gazebook.machine import usable_cores
+from gazebook.machine import choose_device, default_workers
 from gazebook.measure import Ruler
 from gazebook.runs import Run
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.05
+GONE = "the Dask scheduler is gone; what is recorded stays: run again to go on"
 STALE_SECONDS = 3600  # a partial file this old belongs to a process that was killed
-CUDA_WORKERS = 2  # processes share the GPU's time; the second hides the first one's launch time. Not yet measured.
+Rulers = Callable[[Run], Sequence[Ruler]]
+SETTINGS = {
+    "logging": {"distributed": "critical"},  # what a user must know is told here
+    "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"},
+}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of `complete` did: runs recorded now, runs still missing, and whether the budget ended it."""
+    """What a call of `complete` did: runs that it recorded, runs still missing, and whether the budget ended it."""
 
     done: int
     missing: int
     budget_spent: bool
 
 
+@dataclass(frozen=True)
+class Job:
+    """Work of the caller's own that waits for runs and takes a worker's place: such as a page of the book."""
+
+    work: Callable[[], object]
+    needs: frozenset[Run] = frozenset()
+
+
 def complete(
     runs: Iterable[Run],
     ledger: Ledger,
-    rulers: Callable[[Run], Sequence[Ruler]],
+    rulers: Rulers,
     *,
     workers: int | None = None,
     device: str = "auto",
     budget: float | None = None,
     progress: bool = True,
+    scheduler: str | None = None,
+    jobs: Sequence[Job] = (),
 ) -> Outcome:
     """Train and record the runs that `ledger` lacks. `budget` in seconds stops before that time has passed.
 
-    `rulers`, a function of a module, gives those that a run is measured with. Raises GazebookError when runs
-    failed or all workers died; what was recorded stays recorded.
+    `rulers`, a function of a module, gives those that a run is measured with. `scheduler` is the address of a running Dask
+    cluster ($GAZEBOOK_SCHEDULER, if that is set), whose workers must have the data. `jobs` are done beside, each when its
+    runs are there. Raises GazebookError when runs failed; what was recorded stays recorded.
     """
     started = time.monotonic()  # one clock for all processes of a machine, that nobody sets
-    device = choose_device(device)
-    missing = ledger.missing(dict.fromkeys(runs))
-    if not missing:
+    scheduler = scheduler or os.environ.get("GAZEBOOK_SCHEDULER")
+    device = device if scheduler else choose_device(device)
+    missing = ledger.missing(dict.fromkeys(runs), verify=True)
+    if not missing and not jobs:
         return Outcome(0, 0, False)
-    count = min(workers or default_workers(device), len(missing))
     deadline = None if budget is None else started + budget - min(60, budget / 5)  # leaves time to evaluate
     try:
-        _prepare(ledger, missing, rulers, deadline)
+        ledger.work.mkdir(parents=True, exist_ok=True)
+        if not scheduler:
+            prepare(missing, rulers, deadline=deadline)
     except BudgetSpentError:
         return Outcome(0, len(missing), True)
-    order = {
-        "runs": [run.to_dict() for run in missing],
-        "rulers": [rulers.__module__, rulers.__qualname__],
-        "folder": str(ledger.folder),
-        "device": device,
-        "deadline": deadline,
-    }
-    crew: list[subprocess.Popen] = []
-    try:
-        for number in range(count):
-            crew.append(_start(ledger, order, number))
-        spent, died, failed = _watch(crew, missing, progress)
-    finally:
-        for process in crew:
-            process.kill()
-            process.wait()
-        _tidy(ledger, missing)
-    _raise_failures(ledger, missing, died, failed)
-    left = ledger.missing(missing)
-    return Outcome(len(missing) - len(left), len(left), spent)
-
-
-def parse_budget(text: str) -> float:
-    """'9m', '2h', '90s', '1h30m' or plain seconds -> seconds. Raises GazebookError."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
-    if not text.strip() or not match or len(text) > 12:
-        raise GazebookError(f"cannot read the time {text[:40]!r}; write it like 9m, 2h or 1h30m")
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return float(hours * 3600 + minutes * 60 + seconds)
+    except OSError as error:
+        raise GazebookError(f"cannot write to {ledger.folder} ({error.strerror}); set GAZEBOOK_RESULTS to another") from error
+    count = min(workers or default_workers(device), len(missing) + len(jobs))
+    if not missing:
+        with ThreadPoolExecutor(count) as pool:
+            for done in as_completed([pool.submit(job.work) for job in jobs]):
+                done.result()
+        return Outcome(0, 0, False)
+    with _client(scheduler, count) as client:
+        crew = _Crew(client, ledger, rulers, device, deadline, None if scheduler else count)
+        try:
+            crew.run(missing, list(jobs), progress)
+        finally:
+            crew.close()
+            _tidy(ledger)
+    return Outcome(crew.done, len(ledger.missing(missing)), crew.spent)
 
 
 def cost(run: Run) -> float:
@@ -112,118 +117,263 @@ def cost(run: Run) -> float:
     return run.epochs * run.fraction * (run.train_images or training_size(run.data, run.data_options))
 
 
-def default_workers(device: str) -> int:
-    """One process per usable core on a CPU; CUDA_WORKERS on a GPU."""
-    if device != "cpu":
-        return CUDA_WORKERS
-    return usable_cores()
+@contextmanager
+def cluster(count: int) -> Iterator:
+    """A Dask cluster of so many single-threaded processes of this machine, which end with it at once."""
+    import dask
 
+    dask.config.set(SETTINGS)
+    from distributed import LocalCluster  # reads its settings when it is imported
 
-def choose_device(name: str) -> str:
-    """`auto` becomes cuda where there is one. Raises GazebookError for a device that is not there."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+    made = LocalCluster(
+        n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0, host="127.0.0.1",
+        silence_logs=logging.CRITICAL,
+    )  # fmt: skip
     try:
-        torch.empty(1, device=torch.device(name)).add_(1).cpu()  # meta and its like hold no numbers
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise GazebookError(f"torch has no device {name!r} here; leave --device out, or give cpu, cuda or cuda:1") from error
-    return name
+        yield made
+    finally:
+        for nanny in made.workers.values():  # what they still compute is not waited for
+            nanny.auto_restart = False
+            with suppress(ProcessLookupError, TypeError):
+                os.kill(nanny.pid, signal.SIGKILL)
+        made.close(timeout=5)
 
 
-def _prepare(ledger: Ledger, runs: list[Run], rulers: Callable, deadline: float | None) -> None:
+@contextmanager
+def _client(scheduler: str | None, count: int) -> Iterator:
+    """A client of a running cluster, or of one of this machine's own."""
+    with nullcontext(scheduler) if scheduler else cluster(count) as place:
+        from distributed import Client
+
+        try:
+            client = Client(place, timeout=10)
+        except (OSError, TimeoutError, ValueError, TypeError) as error:
+            raise GazebookError(f"no Dask scheduler answers at {scheduler} ({error}); start one: dask scheduler") from error
+        try:
+            yield client
+        finally:
+            client.close(timeout=1)
+
+
+class _Crew:
+    """One call's side of the work: what is in flight, and what became of the rest."""
+
+    def __init__(self, client, ledger: Ledger, rulers: Rulers, device: str, deadline: float | None, count: int | None):
+        self.client, self.ledger, self.rulers, self.device, self.deadline = client, ledger, rulers, device, deadline
+        self.count = count  # of threads; None: as many as the cluster has
+        self.topic, self.pool = f"gazebook-{uuid4().hex}", ThreadPoolExecutor()
+        self.flying: dict = {}  # future: (run, its lock); of a job (None, None)
+        self.failed: dict[Run, str] = {}
+        self.threads: dict[str, int] = {}  # of each worker; none of one that is refused
+        self.done, self.spent = 0, False
+
+    def run(self, missing: list[Run], jobs: list[Job], progress: bool) -> None:
+        """Until nothing is left, or the budget is spent."""
+        waiting, total = list(missing), sum(cost(run) for run in missing)
+        hidden = not progress or not missing
+        with tqdm(total=total, unit=" images", unit_scale=True, disable=hidden, mininterval=1) as bar:
+            self.client.subscribe_topic(self.topic, lambda event: _show(bar, event[1]))
+            while waiting or jobs or self.flying:
+                bar.set_description(f"{self.done}/{len(missing)} runs")
+                free = self._free()
+                for run in waiting[:] if free > 0 else ():
+                    if free <= 0:
+                        break
+                    if run in self.ledger or self._try(run):
+                        waiting.remove(run)
+                        free = self._free()
+                for job in [job for job in jobs if job.needs.isdisjoint((*waiting, *self._in_flight()))][: max(free, 0)]:
+                    jobs.remove(job)
+                    self.flying[self.pool.submit(job.work)] = (None, None)
+                self._collect()
+                if self.spent or (self.failed and jobs):  # a page whose runs failed cannot be made
+                    waiting, jobs = [], []
+        for run, reason in self.failed.items():
+            raise GazebookError(
+                f"{len(self.failed)} of {len(missing)} runs failed, first {run.key} ({describe(run)}): "
+                f"{(reason.strip().splitlines() or ['no reason given'])[-1]} (all of it in {_failure_file(self.ledger, run)})"
+            )
+
+    def close(self) -> None:
+        """Give back what is held; what is still computed for this call is dropped."""
+        self.client.cancel([future for future, (run, _) in self.flying.items() if run], force=True)
+        for _, lock in self.flying.values():
+            if lock:
+                lock.release()
+        self.pool.shutdown(cancel_futures=True)
+
+    def _in_flight(self) -> list[Run]:
+        return [run for run, _ in self.flying.values() if run]
+
+    def _free(self) -> int:
+        """Threads without work. A worker with another version is refused: its records would not be this version's."""
+        if self.client.status != "running":
+            raise GazebookError(GONE)
+        there = self.client.scheduler_info(n_workers=-1)["workers"]
+        self.threads = {address: n for address, n in self.threads.items() if address in there}
+        for address in there.keys() - self.threads.keys():
+            self.threads[address] = there[address]["nthreads"]
+            if self.count is None:
+                try:
+                    version = self.client.run(_version, workers=[address])[address]
+                except Exception as error:  # noqa: BLE001 (whatever its environment lacks)
+                    version = f"no gazebook ({error})"
+                if version != gazebook.__version__:
+                    self.threads[address] = 0
+                    tqdm.write(f"gazebook: worker {address} has {version}, not {gazebook.__version__}; it gets no runs")
+        return (self.count or sum(self.threads.values())) - len(self.flying)
+
+    def _try(self, run: Run) -> bool:
+        """Hand out a run, unless another caller holds it."""
+        lock = FileLock(_lock_file(self.ledger, run))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        if run in self.ledger:  # another caller has finished it since
+            lock.release()
+            return True
+        _failure_file(self.ledger, run).unlink(missing_ok=True)
+        weights = self.ledger.weights_file(run)
+        order = {
+            "run": run.to_dict(), "rulers": self.rulers, "device": self.device, "topic": self.topic,
+            "seconds": None if self.deadline is None else self.deadline - time.monotonic(),
+            "folder": str(self.ledger.folder.resolve()), "local": self.count is not None,
+            "weights": weights.read_bytes() if self.count is None and weights.exists() else None,
+        }  # fmt: skip
+        # only where one is refused: a run that is bound to a worker waits for ever when it is gone
+        good = [address for address, n in self.threads.items() if n] if 0 in self.threads.values() else None
+        future = self.client.submit(_train, order, key=f"{run.key}-{uuid4().hex}", pure=False, workers=good)
+        self.flying[future] = (run, lock)
+        return True
+
+    def _collect(self) -> None:
+        """Record what is finished; wait a moment where nothing is."""
+        ended = [future for future in self.flying if future.done()]
+        if not ended:
+            time.sleep(POLL_SECONDS)
+        for future in ended:
+            run, lock = self.flying.pop(future)
+            if run is None:
+                future.result()
+                continue
+            try:
+                self._take(run, self._result(future))
+            finally:
+                lock.release()
+
+    def _result(self, future) -> dict:
+        try:
+            return future.result(timeout=60)
+        except Exception as error:
+            if future.status in ("lost", "cancelled"):
+                raise GazebookError(GONE) from error
+            died = type(error).__name__ == "KilledWorker"
+            return {"failed": "its worker died again and again; often too little memory" if died else f"{error}"}
+        finally:
+            future.release()  # or Dask computes it again when the worker that holds it dies
+
+    def _take(self, run: Run, result: dict) -> None:
+        if "record" in result:
+            if result["weights"] is not None:
+                with atomic_write(self.ledger.weights_file(run)) as partial:
+                    partial.write_bytes(result["weights"])
+            self.ledger.write(result["record"])
+            self.done += 1
+            for file in self.ledger.work.glob(f"{run.key}.*"):
+                file.unlink(missing_ok=True)
+        elif "failed" in result:
+            self.failed[run] = result["failed"]
+            with suppress(OSError):  # the disk may be full
+                _failure_file(self.ledger, run).write_text(result["failed"], encoding="utf-8")
+            if result.get("full"):
+                raise DiskFullError(result["failed"])
+        else:
+            self.spent = True
+
+
+def _show(bar: tqdm, epoch: dict) -> None:
+    with suppress(AttributeError, TypeError):  # the bar may be closed
+        bar.update(min(epoch["images"], bar.total - bar.n))  # lengths are estimated where data is not loaded
+        bar.set_postfix_str("{run}: epoch {epoch}/{epochs}, loss {loss:.3f}, accuracy {accuracy:.1%}".format(**epoch))
+
+
+def _version() -> str:
+    import gazebook
+
+    return gazebook.__version__
+
+
+def _train(order: dict) -> dict:
+    """On a worker: one run from nothing to its record. Errors are told, not raised: Dask would try them again."""
+    from distributed import get_worker
+
+    worker, run = get_worker(), Run.from_dict(order["run"])
+    shared = _is_locked(_lock_file(Ledger(order["folder"]), run))  # by the caller: so its disk is this one
+    ledger = Ledger(order["folder"] if shared else worker.local_directory)
+    weights_file = ledger.weights_file(run)
+    if not shared and order["weights"] is not None:
+        weights_file.parent.mkdir(parents=True, exist_ok=True)
+        weights_file.write_bytes(order["weights"])
+
+    def report(epoch: dict) -> None:
+        told = {name: epoch[name] for name in ("epoch", "epochs", "loss", "accuracy")}
+        worker.log_event(order["topic"], {"run": describe(run), "images": cost(run) / epoch["epochs"], **told})
+
+    sources.downloads = order["local"]  # on a cluster each worker would load the same from elsewhere
     try:
-        ledger.work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GazebookError(
-            f"cannot write to {ledger.folder} ({error.strerror}); set GAZEBOOK_RESULTS to another folder"
-        ) from error
-    for run in runs:
-        _failure_file(ledger, run).unlink(missing_ok=True)
-    prepare(runs, rulers, deadline=deadline)
-
-
-def _start(ledger: Ledger, order: dict, number: int) -> subprocess.Popen:
-    """Start a worker and hand it its order. Its standard input stays open: when it closes, the worker ends."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} if order["device"] == "cpu" else os.environ
-    with (ledger.work / f"worker-{os.getpid()}-{number}.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "gazebook.engine"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=environment,
+        record = execute(
+            run,
+            order["rulers"](run),
+            device=_own_device(order["device"], worker.name),
+            checkpoint_file=ledger.work / f"{run.key}.checkpoint.safetensors",
+            weights_file=weights_file,
+            deadline=None if order["seconds"] is None else time.monotonic() + order["seconds"],
+            report=report,
         )
-    with suppress(BrokenPipeError):  # it died at once: its exit code will be seen
-        process.stdin.write(json.dumps(order) + "\n")
-        process.stdin.flush()
-    return process
+    except BudgetSpentError:
+        return {"spent": True}
+    except GazebookError as error:
+        where = "" if order["local"] else f"worker {worker.address}: "
+        return {"failed": f"{where}{error}", "full": isinstance(error, DiskFullError)}
+    except Exception:  # noqa: BLE001 (told to the caller; other runs go on)
+        return {"failed": traceback.format_exc()}
+    return {"record": record, "weights": None if shared or not weights_file.exists() else weights_file.read_bytes()}
 
 
-def _tidy(ledger: Ledger, runs: list[Run]) -> None:
-    """Remove what finished runs, and processes that were killed long ago, have left behind."""
-    open_locks = {_lock_file(ledger, run) for run in ledger.missing(runs)}
-    for lock in {_lock_file(ledger, run) for run in runs} - open_locks:
-        lock.unlink(missing_ok=True)
-    for run in ledger.folder.glob(f"*{SUFFIX}"):
-        for file in ledger.work.glob(f"{run.name.removesuffix(SUFFIX)}.*"):
+def _is_locked(file: Path) -> bool:
+    if file.exists():
+        try:
+            with FileLock(file, timeout=0):
+                return False
+        except Timeout:
+            return True
+    return False
+
+
+def _own_device(device: str, worker: object) -> str:
+    """GPUs are dealt to workers by their number."""
+    device = choose_device(device)
+    if device != "cuda" or not isinstance(worker, int):
+        torch.set_num_threads(1)
+        return device
+    return f"cuda:{worker % torch.cuda.device_count()}"
+
+
+def _tidy(ledger: Ledger) -> None:
+    """Remove what finished runs, and callers that were killed, have left behind; never a lock that somebody holds."""
+    done = {file.name.removesuffix(SUFFIX) for file in ledger.folder.glob(f"*{SUFFIX}")}
+    for lock in ledger.work.glob("*.lock"):
+        with suppress(Timeout, OSError), FileLock(lock, timeout=0):
+            lock.unlink()
+    for file in ledger.work.glob("*.*"):
+        if file.suffix != ".lock" and file.name.partition(".")[0] in done:
             file.unlink(missing_ok=True)
-    for log in ledger.work.glob(f"worker-{os.getpid()}-*.log"):
-        if not log.stat().st_size:
-            log.unlink()
-    folders = (ledger.work, ledger.folder, ledger.folder / "weights")
-    for partial in (file for folder in folders for file in folder.glob(".*.partial*")):
-        if time.time() - partial.stat().st_mtime > STALE_SECONDS:
-            partial.unlink(missing_ok=True)
-
-
-def _watch(crew: list[subprocess.Popen], runs: list[Run], progress: bool) -> tuple[bool, list[int], dict[str, str]]:
-    """Show progress until all workers have ended: (budget spent, exit codes of workers that died, errors by run key)."""
-    events: queue.Queue = queue.Queue()
-    for process in crew:
-        threading.Thread(target=_listen, args=(process, events), daemon=True).start()
-    total = sum(cost(run) for run in runs)
-    bar = tqdm(total=total, unit=" images", unit_scale=True, disable=not progress, desc=f"0/{len(runs)} runs", mininterval=1)
-    spent, died, failed, finished, open_ends = False, [], {}, 0, len(crew)
-    with bar:
-        while open_ends:
-            event = events.get()
-            if event["event"] == "end":
-                open_ends -= 1
-                died += [event["code"]] if event["code"] else []
-            elif event["event"] == "epoch":
-                bar.update(min(event["images"], bar.total - bar.n))  # lengths are estimated where data is not loaded
-                bar.set_postfix_str("{run}: epoch {epoch}/{epochs}, loss {loss:.3f}, accuracy {accuracy:.1%}".format(**event))
-            elif event["event"] == "done":
-                finished += 1
-                bar.set_description(f"{finished}/{len(runs)} runs")
-            elif event["event"] == "budget":
-                spent = True
-            elif event["event"] == "failed":
-                failed[event["key"]] = event["error"]
-    return spent, died, failed
-
-
-def _listen(process: subprocess.Popen, events: queue.Queue) -> None:
-    for line in process.stdout:
-        with suppress(json.JSONDecodeError):  # a worker killed in mid-line
-            events.put(json.loads(line))
-    events.put({"event": "end", "code": process.wait()})
-
-
-def _raise_failures(ledger: Ledger, runs: list[Run], died: list[int], failed: dict[str, str]) -> None:
-    if failed:
-        run = next(run for run in runs if run.key in failed)
-        reason = (failed[run.key].strip().splitlines() or ["no reason given"])[-1]
-        raise GazebookError(
-            f"{len(failed)} of {len(runs)} runs failed, first {run.key} ({describe(run)}): {reason} "
-            f"(all of it in {_failure_file(ledger, run)})"
-        )
-    if died and ledger.missing(runs):
-        raise GazebookError(
-            f"{len(died)} worker{'s' * (len(died) > 1)} died (exit {died[0]}; -9 is often too little memory); what is recorded "
-            f"stays: run again to go on, with fewer workers if it repeats; logs are in {ledger.work}"
-        )
+    for folder in (ledger.work, ledger.folder, ledger.folder / "weights"):
+        for partial in folder.glob(".*.partial*"):
+            with suppress(OSError):
+                if time.time() - partial.stat().st_mtime > STALE_SECONDS:
+                    partial.unlink()
 
 
 def _lock_file(ledger: Ledger, run: Run) -> Path:
@@ -233,67 +383,3 @@ def _lock_file(ledger: Ledger, run: Run) -> Path:
 
 def _failure_file(ledger: Ledger, run: Run) -> Path:
     return ledger.work / f"{run.key}.failed"
-
-
-def _tell(**event) -> None:
-    print(json.dumps(event), flush=True)
-
-
-def _end_with_parent() -> None:
-    sys.stdin.read()
-    os._exit(1)
-
-
-def work(order: dict) -> None:
-    """Take runs until none is left, or until the budget ends."""
-    ledger = Ledger(order["folder"])
-    module, name = order["rulers"]
-    rulers = getattr(importlib.import_module(module), name)
-    runs = [Run.from_dict(values) for values in order["runs"]]
-    failed: set[Run] = set()
-    while open_runs := [r for r in runs if r not in ledger and r not in failed and not _failure_file(ledger, r).exists()]:
-        for run in open_runs:
-            with suppress(Timeout), FileLock(_lock_file(ledger, run), timeout=0):
-                if run not in ledger:  # another worker may have finished it since
-                    try:
-                        _train(run, ledger, rulers(run), order["device"], order["deadline"])
-                    except BudgetSpentError:
-                        _tell(event="budget")
-                        return
-                    except Exception as error:  # noqa: BLE001 (told to the parent; other runs go on)
-                        failed.add(run)
-                        _fail(ledger, run, error)
-                    break
-        else:
-            time.sleep(POLL_SECONDS)  # all that is left is locked by other workers; take over if they die
-
-
-def _fail(ledger: Ledger, run: Run, error: Exception) -> None:
-    """Tell the parent, and leave a note that keeps other workers from trying the same."""
-    text = str(error) if isinstance(error, GazebookError) else "".join(traceback.format_exception(error))
-    _tell(event="failed", key=run.key, error=text)
-    with suppress(OSError):  # the disk may be full
-        _failure_file(ledger, run).write_text(text)
-
-
-def _train(run: Run, ledger: Ledger, rulers: Sequence[Ruler], device: str, deadline: float | None) -> None:
-    """Train and record one run."""
-
-    def report(epoch: dict) -> None:
-        images = cost(run) / epoch["epochs"]
-        _tell(event="epoch", run=describe(run), images=images, **{k: epoch[k] for k in ("epoch", "epochs", "loss", "accuracy")})
-
-    checkpoint_file = ledger.work / f"{run.key}.checkpoint.safetensors"
-    weights_file = ledger.weights_file(run)
-    record = execute(
-        run, rulers, device=device, checkpoint_file=checkpoint_file, weights_file=weights_file, deadline=deadline, report=report
-    )
-    ledger.write(record)
-    checkpoint_file.unlink(missing_ok=True)
-    _tell(event="done", run=describe(run))
-
-
-if __name__ == "__main__":
-    order_line = sys.stdin.readline()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    work(json.loads(order_line))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import nn
 
 from gazebook import data, models
 from gazebook.data.image_set import ImageSet
-from gazebook.errors import GazebookError
+from gazebook.errors import BudgetSpentError, GazebookError
 from gazebook.images import composite
 from gazebook.ledger import Record
 from gazebook.measure import Ruler, Trained, checked, measure
@@ -47,7 +48,10 @@ def execute(
     fitting = time.monotonic()
     model.to(device=device, memory_format=torch.channels_last)
     trains = run.updates != 0
-    history = checkpoint.restore(weights_file, model) if weights_file and trains else []
+    history = []
+    if weights_file and trains:
+        with suppress(GazebookError):  # damaged: it is trained again
+            history = checkpoint.restore(weights_file, model)
     if trains and not history:
         method = methods.named(run.method, run.method_options)
         history = fit(
@@ -89,12 +93,19 @@ def prepare(
 
     `deadline` (time.monotonic) stops with BudgetSpentError.
     """
+
+    def check_time() -> None:
+        if deadline is not None and time.monotonic() > deadline:
+            raise BudgetSpentError("the time budget ended while data was prepared; the same call goes on from here")
+
     needs: dict[tuple, Run] = {}
     for run in runs:
         needs.setdefault((run.study, run.data, json.dumps([run.data_options, run.test_images, run.evaluation])), run)
     for name in {run.data for run in needs.values()}:
+        check_time()
         data.prepare(name)  # one download, seen by the user, instead of one in every worker
     for run in needs.values():
+        check_time()
         test = evaluation_set(run)  # which makes what is made once and kept
         for ruler in rulers(run):
             if ruler.prepare and ruler.is_asked(run):

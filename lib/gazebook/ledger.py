@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -46,6 +47,7 @@ class Ledger:
     def __init__(self, folder: str | Path, published: Iterable[str | Path] = ()):
         self.folder = Path(folder)
         self.folders = (self.folder, *(Path(p) for p in published))
+        self._damaged: set[tuple[Path, int]] = set()  # records, with the time of their last change, that cannot be read
 
     @classmethod
     def default(cls) -> Ledger:
@@ -62,8 +64,17 @@ class Ledger:
     def __contains__(self, run: Run) -> bool:
         return self.file(run) is not None
 
-    def missing(self, runs: Iterable[Run]) -> list[Run]:
-        """The runs that have no record, in the given order."""
+    def missing(self, runs: Iterable[Run], verify: bool = False) -> list[Run]:
+        """The runs that have no record, in the given order; with `verify` also those whose record is damaged, each told in a
+        line.
+        """
+        runs = list(runs)
+        for file in filter(None, map(self.file, runs)) if verify else ():
+            try:
+                _read(file)
+            except GazebookError as error:
+                self._damaged.add((file, file.stat().st_mtime_ns))
+                print(f"gazebook: {error}", file=sys.stderr)
         return [run for run in runs if run not in self]
 
     def keys(self) -> list[str]:
@@ -122,9 +133,9 @@ class Ledger:
         return pd.DataFrame(rows)
 
     def file(self, run: Run) -> Path | None:
-        """The file of a run's record; None without one."""
+        """The file of a run's record; None without one, or where it is known to be damaged."""
         files = (folder / f"{run.key}{SUFFIX}" for folder in self.folders)
-        return next((f for f in files if f.exists()), None)
+        return next((f for f in files if f.exists() and (f, f.stat().st_mtime_ns) not in self._damaged), None)
 
     def weights_file(self, run: Run) -> Path:
         """Where the trained weights of a run are kept, or will be; runs that differ in their evaluation share one file."""

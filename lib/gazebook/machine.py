@@ -1,8 +1,14 @@
 """What the machine offers."""
 
+from __future__ import annotations
+
 import os
 import threading
 from multiprocessing import parent_process
+
+from gazebook.errors import GazebookError
+
+CUDA_WORKERS = 2  # processes share a GPU's time; the second hides the first one's launch time. Not yet measured.
 
 
 def usable_cores() -> int:
@@ -13,3 +19,25 @@ def usable_cores() -> int:
 def end_with_parent() -> None:
     """In a pool's process: end as soon as the process that made the pool is gone, even if it was killed."""
     threading.Thread(target=lambda: (parent_process().join(), os._exit(1)), daemon=True).start()
+
+
+def default_workers(device: str) -> int:
+    """One process a usable core on a CPU; CUDA_WORKERS on each GPU that is meant."""
+    import torch  # takes seconds, and few who import this module need it
+
+    if device == "cpu":
+        return usable_cores()
+    return CUDA_WORKERS * (torch.cuda.device_count() if device == "cuda" else 1)
+
+
+def choose_device(name: str) -> str:
+    """`auto` becomes cuda where there is one. Raises GazebookError for a device that is not there."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=torch.device(name)).add_(1).cpu()  # meta and its like hold no numbers
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise GazebookError(f"torch has no device {name!r} here; leave --device out, or give cpu, cuda or cuda:1") from error
+    return name

@@ -23,6 +23,7 @@ from gazebook.files import user_path
 from gazebook.tensors import DAMAGED, read_tensors, write_tensors
 
 # what Pillow decodes by itself; a PostScript file, whatever its name, it would hand to Ghostscript, which runs programs
+downloads = True  # whether this process may fetch what is missing
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 # what Pillow raises for files that are damaged, or too large to decode
 UNREADABLE = (
@@ -60,6 +61,8 @@ def download(name: str, url: str, checksum: str | None, size: str, target: Path,
 
     `checksum` is "md5:..." or "sha256:...", None where none is published; `size` is said to the user. Raises GazebookError.
     """
+    if not downloads:
+        raise GazebookError(f"{name} is not in $GAZEBOOK_DATA of this machine; put it there, workers download nothing")
     import pooch  # takes a while, and is rarely needed
 
     file = url.rpartition("/")[2]
