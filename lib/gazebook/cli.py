@@ -215,13 +215,12 @@ def audit(
     if not specs:
         raise GazebookError("no model is given and none comes with this installation; give SCrIBE checkpoints")
     with _stoppable("nothing was written"):
-        loaded, failed = report.load_models(specs, size)
+        loaded, failed, left_out = report.load_models(specs, size)
         shown = {s: load_images(images, s, limit) for s in dict.fromkeys(m.size for m in loaded)}
-        rows, failed_later = report.audit(loaded, shown, device)
-    failed += failed_later
+        rows = report.audit(loaded, shown, device, failed=failed)
     loaded = [model for model in loaded if model.name in set(rows["model"])]
     summed, first = report.summary(rows), next(iter(shown.values()))
-    said = report.notes(loaded, first)
+    said = report.notes(loaded, first, left_out)
     written = []
     if csv:
         with atomic_write(csv, "give another --csv") as partial:

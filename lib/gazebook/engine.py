@@ -35,12 +35,20 @@ from gazebook.measure import Ruler
 from gazebook.runs import Run
 
 POLL_SECONDS = 0.05
+MEET_SECONDS = 2  # between looks for new workers
 GONE = "the Dask scheduler is gone; what is recorded stays: run again to go on"
 STALE_SECONDS = 3600  # a partial file this old belongs to a process that was killed
 Rulers = Callable[[Run], Sequence[Ruler]]
 SETTINGS = {
     "logging": {"distributed": "critical"},  # what a user must know is told here
-    "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"},
+    "distributed.nanny.pre-spawn-environ": {
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "PYTHONSAFEPATH": "1",
+        # Dask's own gives memory back at every step of training, only to ask for it again: measured, a fifth of the time
+        "MALLOC_TRIM_THRESHOLD_": "4000000000",
+        "MALLOC_MMAP_THRESHOLD_": "4000000000",
+    },
 }
 
 
@@ -165,7 +173,7 @@ class _Crew:
         self.flying: dict = {}  # future: (run, its lock); of a job (None, None)
         self.failed: dict[Run, str] = {}
         self.threads: dict[str, int] = {}  # of each worker; none of one that is refused
-        self.done, self.spent = 0, False
+        self.done, self.spent, self.met = 0, False, 0.0
 
     def run(self, missing: list[Run], jobs: list[Job], progress: bool) -> None:
         """Until nothing is left, or the budget is spent."""
@@ -174,7 +182,7 @@ class _Crew:
         with tqdm(total=total, unit=" images", unit_scale=True, disable=hidden, mininterval=1) as bar:
             self.client.subscribe_topic(self.topic, lambda event: _show(bar, event[1]))
             while waiting or jobs or self.flying:
-                bar.set_description(f"{self.done}/{len(missing)} runs")
+                bar.set_description(f"{self.done}/{len(missing)} runs", refresh=False)
                 free = self._free()
                 for run in waiting[:] if free > 0 else ():
                     if free <= 0:
@@ -209,6 +217,9 @@ class _Crew:
         """Threads without work. A worker with another version is refused: its records would not be this version's."""
         if self.client.status != "running":
             raise GazebookError(GONE)
+        if self.threads and time.monotonic() < self.met + MEET_SECONDS:
+            return (self.count or sum(self.threads.values())) - len(self.flying)
+        self.met = time.monotonic()
         there = self.client.scheduler_info(n_workers=-1)["workers"]
         self.threads = {address: n for address, n in self.threads.items() if address in there}
         for address in there.keys() - self.threads.keys():
@@ -251,7 +262,7 @@ class _Crew:
         """Record what is finished; wait a moment where nothing is."""
         ended = [future for future in self.flying if future.done()]
         if not ended:
-            time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS if self.flying else 10 * POLL_SECONDS)  # the rest is held by other callers
         for future in ended:
             run, lock = self.flying.pop(future)
             if run is None:

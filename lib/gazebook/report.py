@@ -47,6 +47,10 @@ SIZE = 32  # pixels, of all image sets that this project trains on by default
 WITHIN_A_RECIPE = {"fraction", "seed", "train_images", "evaluation", "test_images"}
 
 
+class NoBackgroundError(GazebookError):
+    """A checkpoint of this project that the audit does not concern."""
+
+
 @dataclass(frozen=True)
 class Audited:
     """A model with a name, its input size in pixels, and what is known of its training; `recipe` is None for a module that
@@ -76,20 +80,21 @@ def load_model(spec: str | Path, size: int | None = None) -> Audited:
     )
 
 
-def load_models(specs: Sequence[str | Path], size: int | None = None) -> tuple[list[Audited], list[str]]:
-    """The models that can be loaded, under names that differ, and of the others what is wrong, a line each.
-
-    Raises GazebookError where none can.
+def load_models(specs: Sequence[str | Path], size: int | None = None) -> tuple[list[Audited], list[str], int]:
+    """The models that can be loaded, under names that differ; of others what is wrong, a line each; and how many checkpoints
+    were left out because their maps have no background. Raises GazebookError where none can be loaded.
     """
-    loaded, failed = [], []
+    loaded, failed, left_out = [], [], []
     for spec in specs:
         try:
             loaded.append(load_model(spec, size))
+        except NoBackgroundError as error:
+            left_out.append(str(error))
         except GazebookError as error:
             failed.append(str(error))
     if not loaded:
-        raise GazebookError("; ".join(failed))
-    return unique_names(loaded), failed
+        raise GazebookError("; ".join(failed or left_out[:1]))
+    return unique_names(loaded), failed, len(left_out)
 
 
 def unique_names(models: Sequence[Audited]) -> list[Audited]:
@@ -116,7 +121,7 @@ def _from_checkpoint(file: Path, size: int) -> Audited:
         )
     run = _run(file)
     if run.head != "scribe":
-        raise GazebookError(f"{file} has a {run.head} head; its maps have no background: give SCrIBE checkpoints")
+        raise NoBackgroundError(f"{file} has a {run.head} head; its maps have no background: give SCrIBE checkpoints")
     names = data.class_names(run.data)
     module = _built(run, len(names), file)
     checkpoint.restore(file, module)
@@ -163,21 +168,25 @@ def _title(run: Run) -> str:
 
 @torch.no_grad()
 def audit(
-    models: Sequence[Audited], images: dict[int, Images], device: str = "cpu", progress: bool = True
-) -> tuple[pd.DataFrame, list[str]]:
+    models: Sequence[Audited],
+    images: dict[int, Images],
+    device: str = "cpu",
+    progress: bool = True,
+    failed: list[str] | None = None,
+) -> pd.DataFrame:
     """One row per model and image: sparsity, regions, classes, entropy, confidence, predicted class. `images` by size.
 
-    A model that fails has no rows; the second value says why, a line each. Raises GazebookError where all fail.
+    Raises GazebookError for a model that fails; with a list `failed` it is told there and has no rows, unless all fail.
     """
-    rows, failed = [], []
+    rows, told = [], [] if failed is None else failed
     for model in tqdm(models, "auditing", unit=" models", delay=2, disable=not progress, leave=False):
         try:
             rows.append(_measured(model, images[model.size], device))
         except GazebookError as error:
-            failed.append(str(error))
-    if not rows:
-        raise GazebookError("; ".join(failed))
-    return pd.concat(rows, ignore_index=True), failed
+            told.append(str(error))
+    if told and (failed is None or not rows):
+        raise GazebookError("; ".join(told))
+    return pd.concat(rows, ignore_index=True)
 
 
 def _measured(model: Audited, given: Images, device: str) -> pd.DataFrame:
@@ -218,9 +227,11 @@ def summary(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def notes(models: Sequence[Audited], images: Images) -> list[str]:
-    """What a reader of the ranking must know: images skipped or few, models of different recipes."""
+def notes(models: Sequence[Audited], images: Images, left_out: int = 0) -> list[str]:
+    """What a reader of the ranking must know: models and images left out, few images, models of different recipes."""
     found = []
+    if left_out:
+        found.append(f"Left out, because their maps have no background: {left_out} checkpoints without a SCrIBE head.")
     if images.skipped:
         name, reason = next(iter(images.skipped.items()))
         found.append(f"Skipped, because they could not be read: {len(images.skipped)} (first {name}: {reason}).")
