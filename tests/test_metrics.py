@@ -147,3 +147,63 @@ def test_a_mean_of_means_counts_groups_the_same_and_is_welchs():
     assert np.isnan(metrics.mean_of_means_interval([a, [1.0]])[1])
     assert metrics.mean_of_means_interval([a]) == pytest.approx((3, *metrics.mean_interval(a)))
     assert metrics.mean_of_means_interval([[1.0, 1.0], [2.0, 2.0]]) == (1.5, 1.5, 1.5)
+
+
+NAN = float("nan")
+GOOD = np.array([[0.2, 0.8], [0.9, 0.1]])
+
+
+@pytest.mark.parametrize("score", [metrics.accuracy, metrics.expected_calibration_error, metrics.classification_report])
+@pytest.mark.parametrize(
+    ("p", "y"),
+    [
+        ([[20.0, 80.0], [90.0, 10.0]], [1, 0]), ([[-3.0, 4.0], [1.0, 0.0]], [1, 0]), ([[NAN, NAN], [0.5, 0.5]], [1, 0]),
+        (GOOD, [-1, 0]), (GOOD, [1, 2]), (GOOD, [0.5, 1.0]), (GOOD, [1]), (np.zeros((0, 2)), []),
+    ],
+)  # fmt: skip
+def test_what_is_no_probability_or_no_label_is_refused(score, p, y):
+    with pytest.raises(ValueError, match=r"probabilities|labels"):
+        score(p, y)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_probabilities_of_any_precision_are_taken(kind):
+    p, y = torch.tensor(GOOD).to(kind), torch.tensor([1, 1])
+    assert metrics.accuracy(p, y) == 0.5
+    assert metrics.expected_calibration_error(p, y) == pytest.approx(
+        metrics.expected_calibration_error(p.double().numpy(), [1, 1])
+    )
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: metrics.relative_foreground_sensitivity(NAN, 0.5),
+        lambda: metrics.relative_foreground_sensitivity([0.2, 1.5], [0.5, 0.5]),
+        lambda: metrics.macro_accuracy([NAN, 1.0], [0, 1]),
+        lambda: metrics.warning_zone(NAN, 0.5, 0.1),
+        lambda: metrics.confidence([[NAN, 1.0]]),
+        lambda: metrics.sparsity(torch.full((2, 4, 4), NAN)),
+        lambda: metrics.soft_share(torch.full((2, 4, 4), 3.0)),
+        lambda: metrics.regions_per_image(np.full((2, 4, 4), np.inf)),
+        lambda: metrics.attention_mse(torch.full((2, 4, 4), NAN), torch.zeros(2, 4, 4)),
+        lambda: metrics.saliency_share(np.full((1, 2, 2), NAN), np.ones((1, 2, 2), bool)),
+        lambda: metrics.saliency_alignment(np.full((1, 2, 2), NAN), np.ones((1, 2, 2), bool)),
+        lambda: metrics.map_entropy(np.full((1, 2, 2), NAN)),
+        lambda: metrics.containment(np.full((1, 2, 2), NAN), np.ones((1, 2, 2), bool)),
+        lambda: metrics.background_categories([NAN], [1.0], [0.0]),
+        lambda: metrics.bootstrap_interval([1.0, NAN]),
+    ],
+)
+def test_a_nan_never_becomes_a_number(call):
+    with pytest.raises(ValueError, match=r"finite|numbers|\[0, 1\]|0 and 1"):
+        call()
+
+
+def test_the_bootstrap_of_many_values_is_that_of_the_normal_distribution():
+    values = np.random.default_rng(0).normal(3, 2, 50_000)
+    low, high = metrics.bootstrap_interval(values)
+    half = 1.96 * values.std() / np.sqrt(len(values))
+    assert low == pytest.approx(values.mean() - half, abs=0.1 * half) and high == pytest.approx(
+        values.mean() + half, abs=0.1 * half
+    )

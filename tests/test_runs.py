@@ -3,10 +3,11 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from gazebook.errors import GazebookError
-from gazebook.runs import Run
+from gazebook.runs import NAMES, Run
 
 
 def test_a_published_key_never_changes():
@@ -69,3 +70,42 @@ def test_round_trip_through_json():
 def test_impossible_runs_are_refused_with_a_remedy(bad):
     with pytest.raises(GazebookError, match=r"give|set|choose"):
         Run(study="s", **bad)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr": "1e-3"}, "lr is '1e-3'; give a finite number"), ({"lr": float("nan")}, "give a finite number"),
+        ({"augmentation": None}, "give a name"), ({"augmentation": "crop+zoom"}, "unknown augmentation 'zoom'"),
+        ({"optimizer": "Adam"}, "unknown optimizer 'Adam'; choose from sgd, adamw"), ({"head": "linear"}, "unknown head"),
+        ({"method": "magic"}, "unknown method"), ({"schedule": "step"}, "unknown schedule"),
+        ({"variant": "no_bg"}, "unknown variant"), ({"seed": True}, "give a whole number"),
+        ({"seed": 1.0}, "give a whole number"), ({"milestones": 3}, "a list of numbers"),
+        ({"milestones": ["a"]}, "a list of numbers"), ({"data_options": [1]}, "give a dict"), ({"probe": 1}, "give a bool"),
+        ({"data_options": {"a": {1}}}, "give text, finite numbers"), ({"evaluation": {"a": float("inf")}}, "finite numbers"),
+        ({"data_options": {1: 2}}, "give text, finite numbers"), ({"study": ""}, "give a name"),
+    ],
+)  # fmt: skip
+def test_types_and_names_are_checked_at_once(changes, message):
+    with pytest.raises(GazebookError, match=message):
+        Run(**({"study": "s"} | changes))
+
+
+def test_equal_numbers_give_equal_keys():
+    for one, other in (
+        ({"lr": 1}, {"lr": 1.0}), ({"fraction": 1}, {}), ({"milestones": [1, 0.5]}, {"milestones": (1.0, 0.5)}),
+        ({"data_options": {"background_correlation": 1}}, {"data_options": {"background_correlation": 1.0}}),
+        ({"trunk_options": {"widths": [8.0, 16]}}, {"trunk_options": {"widths": (8, 16)}}),
+        ({"evaluation": {"sigma": [1.0, 2.5]}}, {"evaluation": {"sigma": [1, 2.5]}}), ({"seed": np.int64(3)}, {"seed": 3}),
+    ):  # fmt: skip
+        assert Run(study="s", **one).key == Run(study="s", **other).key and Run(study="s", **one) == Run(study="s", **other)
+
+
+def test_the_names_that_a_run_may_have_are_those_that_mean_something():
+    from gazebook.images import augment, composite
+    from gazebook.models import HEADS, IMAGENET
+    from gazebook.train import methods
+
+    assert set(NAMES["augmentation"]) == set(augment.AUGMENTATIONS | augment.VIEWS)
+    assert NAMES["variant"] == composite.VARIANTS and set(NAMES["head"]) == {*HEADS, IMAGENET}
+    assert set(NAMES["method"]) == {methods.PLAIN, *methods.METHODS}

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 from uuid import uuid4
 
 import torch
@@ -331,6 +332,7 @@ def _train(order: dict) -> dict:
         told = {name: epoch[name] for name in ("epoch", "epochs", "loss", "accuracy")}
         worker.log_event(order["topic"], {"run": describe(run), "images": cost(run) / epoch["epochs"], **told})
 
+    tqdm.set_lock(RLock())  # its own is one between processes, which a worker that is killed would leave behind
     sources.downloads = order["local"]  # on a cluster each worker would load the same from elsewhere
     try:
         record = execute(
