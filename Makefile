@@ -10,8 +10,8 @@ book: install ## train the demo, execute every notebook, render, print the path 
 published: install ## render the published results (real images), without data and without training
 	$(BIN)/gazebook book --profile published
 
-test: install ## all tests
-	$(BIN)/python -m pytest
+test: install ## all tests, on two processes: many of them start others
+	$(BIN)/python -m pytest --numprocesses 2
 
 install: .venv/installed ## the locked environment in .venv
 

@@ -60,6 +60,11 @@ def site(tmp_path_factory) -> Path:
         return book.render(folder).parent
 
 
-def pytest_collection_modifyitems(items):
-    """Fast tests first."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+def pytest_collection_modifyitems(config, items):
+    """Fast tests first; on several processes, each file in one of them, and all that looks at the rendered book first, in one:
+    it takes longest.
+    """
+    several = bool(config.getoption("numprocesses", None))
+    items.sort(key=lambda item: (several and "site" not in item.fixturenames, item.get_closest_marker("slow") is not None))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("site" if "site" in item.fixturenames else item.path.name))

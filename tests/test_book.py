@@ -165,6 +165,23 @@ def test_every_notebook_executes_and_the_book_renders_without_a_warning(site):
     assert (site / "chapters" / "scribe" / "implicit-background.html").exists()
 
 
+def test_one_call_makes_the_book_at_a_time(tmp_path):
+    with book.alone(tmp_path), pytest.raises(GazebookError, match="another call is making the book"), book.alone(tmp_path):
+        pytest.fail("two at once")
+    with book.alone(tmp_path):
+        pass
+
+
+@pytest.mark.slow
+def test_a_page_that_was_cut_is_rendered_again(site):
+    page = site / "chapters" / "scribe" / "implicit-background.html"
+    whole = page.read_bytes()
+    page.write_bytes(whole[: len(whole) // 2])
+    book.render(site.parents[2])
+    again = page.read_bytes()
+    assert again.endswith(whole[-100:]) and b"THEBE_JS_URL" not in again and abs(len(again) - len(whole)) < 1000
+
+
 @pytest.mark.slow
 def test_a_page_appears_when_its_notebook_ran_to_the_end(tmp_path, monkeypatch):
     monkeypatch.setenv("GAZEBOOK_RESULTS", str(tmp_path / "results"))

@@ -158,7 +158,7 @@ def data(
         typer.echo(f"{name} {split}: {len(found)} images of {shape} px, {found.num_classes} classes, from {found.source}")
         typer.echo(f"  sha256 {found.fingerprint}")
     if len(failed) == len(sets.SPLITS):
-        raise failed[0]
+        raise failed[-1]
     for error in failed:
         typer.echo(error)
 

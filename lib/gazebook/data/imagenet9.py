@@ -28,6 +28,7 @@ SHA256 = (
 )
 TOP = "bg_challenge"
 ARCHIVE = "backgrounds_challenge_data.tar.gz"
+LARGEST_FILE = 10**7  # bytes of an image or a mask
 
 
 def load(split: str, root: str | Path | None = None, *, variant: str = "original") -> ImageSet:
@@ -88,6 +89,8 @@ def _unpack(archive: Path, target: Path) -> None:
         try:
             with tarfile.open(archive) as opened:
                 for member in tqdm(opened, f"unpacking {archive.name}", unit=" files", delay=2, leave=False):
+                    if member.size > LARGEST_FILE:
+                        raise tarfile.ReadError(f"{member.name} unpacks to {member.size / 1e6:.0f} MB")
                     opened.extract(member, partial, filter="data")
         except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
             raise GazebookError(f"{archive} is damaged ({error}); fetch it again") from error
