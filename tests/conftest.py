@@ -60,6 +60,7 @@ def site(tmp_path_factory) -> Path:
         return book.render(folder).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(config, items):
     """Fast tests first; on several processes, each file in one of them, and all that looks at the rendered book first, in one:
     it takes longest.

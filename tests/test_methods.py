@@ -211,7 +211,7 @@ def test_grad_cam_reads_tokens_as_it_reads_the_map_that_they_make():
     assert torch.allclose(
         grad_cam(model, x, classes, layer=model.trunk), grad_cam(model, x, classes, layer=model.trunk.blocks.norm), atol=1e-5
     )
-    with pytest.raises(GazebookError, match="no maps .N, K, h, w., and no tokens of patches"):
+    with pytest.raises(GazebookError, match=r"no maps .N, K, h, w., and no tokens of patches"):
         grad_cam(_Flat(), x, classes)
 
 
