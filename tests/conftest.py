@@ -61,11 +61,11 @@ def site(tmp_path_factory) -> Path:
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
-def pytest_collection_modifyitems(config, items):
-    """Fast tests first; on several processes, each file in one of them, and all that looks at the rendered book first, in one:
-    it takes longest.
+def pytest_collection_modifyitems(items):
+    """Fast tests first in one process. In several, slow ones first, so that none waits for the last; each file stays in one
+    process, and all that looks at the rendered book.
     """
-    several = bool(config.getoption("numprocesses", None))
-    items.sort(key=lambda item: (several and "site" not in item.fixturenames, item.get_closest_marker("slow") is not None))
+    several = "PYTEST_XDIST_WORKER" in os.environ
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is not None) != several)
     for item in items:
         item.add_marker(pytest.mark.xdist_group("site" if "site" in item.fixturenames else item.path.name))
