@@ -13,6 +13,8 @@ from uuid import uuid4
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
+from gazebook.machine import end_with_parent
+
 PRELOADED = ["ipykernel.kernelapp", "gazebook.pages", "gazebook.papers", "gazebook.plots"]
 INLINE = "module://matplotlib_inline.backend_inline"  # matplotlib reads it when it is imported
 _alive: set[BaseProcess] = set()
@@ -92,6 +94,7 @@ def _context():
 
 def _kernel(arguments: list[str], environment: dict[str, str], folder: str) -> None:
     """In the forked process: a kernel as `python -m ipykernel_launcher` starts it."""
+    end_with_parent()
     os.setsid()  # Ctrl-C at the caller's terminal is the caller's
     os.environ.clear()
     os.environ.update(environment | {"JPY_PARENT_PID": str(os.getppid()), "MPLBACKEND": environment.get("MPLBACKEND", INLINE)})

@@ -17,7 +17,7 @@ def usable_cores() -> int:
 
 
 def end_with_parent() -> None:
-    """In a pool's process: end as soon as the process that made the pool is gone, even if it was killed."""
+    """In a process that multiprocessing started: end as soon as the one that started it is gone, even if it was killed."""
     threading.Thread(target=lambda: (parent_process().join(), os._exit(1)), daemon=True).start()
 
 
