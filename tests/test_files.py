@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
+import psutil
 import pytest
 import torch
 
@@ -123,29 +125,38 @@ def test_a_console_without_the_sign_and_a_locked_folder(tmp_path):
     assert shown.returncode == 0 and (tmp_path / "c.csv").exists()
 
 
+def long_run(folder: Path) -> tuple[subprocess.Popen, psutil.Process]:
+    """`gazebook run` in the middle of a cell that sleeps, and the process of its kernel."""
+    lines = ("n = 1", "import os, time\nopen('pid', 'w').write(str(os.getpid()))\nos.rename('pid', 'here')\ntime.sleep(600)")
+    cells = [nbformat.v4.new_code_cell(line) for line in lines]
+    cells[0].metadata["tags"] = ["parameters"]
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), folder / "long{.ipynb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gazebook.cli", "run", "long{.ipynb", "--output", "out.ipynb"],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    while not (folder / "here").exists():
+        assert process.poll() is None, process.stderr.read()
+    return process, psutil.Process(int((folder / "here").read_text(encoding="utf-8")))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_any_signal_ends_a_run_with_one_line(tmp_path, number, code):
-    import nbformat
-
-    cells = [
-        nbformat.v4.new_code_cell("n = 1"),
-        nbformat.v4.new_code_cell("import time\nopen('here', 'w').close()\ntime.sleep(600)"),
-    ]
-    cells[0].metadata["tags"] = ["parameters"]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "long{.ipynb")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gazebook.cli", "run", "long{.ipynb", "--output", "out.ipynb"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
-    while not (tmp_path / "here").exists():
-        assert process.poll() is None, process.stderr.read()
+    process, kernel = long_run(tmp_path)
     process.send_signal(number)
     _, err = process.communicate(timeout=120)
-    said = [line for line in re.split(r"[\r\n]+", err) if line.strip() and "cell" not in line]
-    assert process.returncode == code and [line.strip() for line in said] == [
-        "gazebook: stopped; the same call goes on from here"
-    ]
+    said = [line.strip() for line in re.split(r"[\r\n]+", err) if line.strip() and "cell" not in line]
+    assert process.returncode == code and said == ["gazebook: stopped; the same call goes on from here"]
     assert {f.name for f in tmp_path.iterdir()} == {"here", "long{.ipynb"}
+    kernel.wait(60)  # raises where it lives on
+
+
+@pytest.mark.slow
+def test_a_kernel_ends_with_a_caller_that_is_killed(tmp_path):
+    process, kernel = long_run(tmp_path)
+    process.kill()
+    process.communicate(timeout=60)
+    kernel.wait(60)
