@@ -11,21 +11,9 @@ from PIL import Image
 
 from gazebook import book, cli, data
 from gazebook.papers import PAPERS
+from tests.test_audit import FOREIGN
 
 ROOT = Path(__file__).parent.parent
-NET = """
-import torch
-
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.maps = torch.nn.Conv2d(3, 5, 8, 8)
-
-    def cam(self, x):
-        return self.maps(x)
-
-make_net = Net
-"""
 
 
 def commands() -> list[str]:
@@ -48,7 +36,7 @@ def place(tmp_path, monkeypatch):
         pixels = np.random.default_rng(i).integers(0, 256, (40, 40, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{i}.jpg")
     (tmp_path / "mypackage").mkdir()
-    (tmp_path / "mypackage" / "nets.py").write_text(NET, encoding="utf-8")
+    (tmp_path / "mypackage" / "nets.py").write_text(f"{FOREIGN}\nmake_net = make", encoding="utf-8")
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "weights").symlink_to(ROOT / "book" / "results" / "weights")
     (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")

@@ -32,7 +32,7 @@ from tqdm import tqdm
 import gazebook
 from gazebook import kernels
 from gazebook.engine import Job
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, first_line
 from gazebook.files import atomic_write, check_output, printable
 from gazebook.ledger import Ledger, project_folder
 from gazebook.papers import PAPERS, complete, grid
@@ -97,8 +97,8 @@ def _read(notebook: Path) -> nbformat.NotebookNode:
         nbformat.validate(found)
         kernel = found.metadata.get("kernelspec", {}).get("name")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, nbformat.ValidationError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise GazebookError(f"{printable(notebook)} is not a notebook of format 4 ({reason[:200]}); save it again") from error
+        reason = first_line(error)[:200]
+        raise GazebookError(f"{printable(notebook)} is not a notebook of format 4 ({reason}); save it again") from error
     if not isinstance(kernel, str) or not kernel:
         raise GazebookError(f"{printable(notebook)} names no kernel (metadata.kernelspec.name); open it, choose one, and save")
     return found
@@ -210,8 +210,7 @@ def execute(notebook: Path, output: Path, given: dict[str, Any], progress: bool 
     except (RuntimeError, OSError, NoSuchKernel, CellTimeoutError) as error:  # no kernel, one that died, a full disk
         if partial.exists():
             os.replace(partial, failed)
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise GazebookError(f"{notebook.name} could not be executed: {reason[0]}") from error
+        raise GazebookError(f"{notebook.name} could not be executed: {first_line(error)}") from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

@@ -179,19 +179,17 @@ class _Crew:
     def run(self, missing: list[Run], jobs: list[Job], progress: bool) -> None:
         """Until nothing is left, or the budget is spent."""
         waiting, total = list(missing), sum(cost(run) for run in missing)
-        hidden = not progress or not missing
-        with tqdm(total=total, unit=" images", unit_scale=True, disable=hidden, mininterval=1) as bar:
+        with tqdm(total=total, unit=" images", unit_scale=True, disable=not progress, mininterval=1) as bar:
             self.client.subscribe_topic(self.topic, lambda event: _show(bar, event[1]))
             while waiting or jobs or self.flying:
                 bar.set_description(f"{self.done}/{len(missing)} runs", refresh=False)
-                free = self._free()
-                for run in waiting[:] if free > 0 else ():
-                    if free <= 0:
+                for run in waiting[:]:
+                    if self._free() <= 0:
                         break
                     if run in self.ledger or self._try(run):
                         waiting.remove(run)
-                        free = self._free()
-                for job in [job for job in jobs if job.needs.isdisjoint((*waiting, *self._in_flight()))][: max(free, 0)]:
+                ready = [job for job in jobs if job.needs.isdisjoint((*waiting, *self._in_flight()))]
+                for job in ready[: max(self._free(), 0)]:
                     jobs.remove(job)
                     self.flying[self.pool.submit(job.work)] = (None, None)
                 self._collect()
@@ -215,11 +213,15 @@ class _Crew:
         return [run for run, _ in self.flying.values() if run]
 
     def _free(self) -> int:
-        """Threads without work. A worker with another version is refused: its records would not be this version's."""
+        """How many threads have no work."""
         if self.client.status != "running":
             raise GazebookError(GONE)
-        if self.threads and time.monotonic() < self.met + MEET_SECONDS:
-            return (self.count or sum(self.threads.values())) - len(self.flying)
+        if not self.threads or time.monotonic() >= self.met + MEET_SECONDS:
+            self._meet()
+        return (self.count or sum(self.threads.values())) - len(self.flying)
+
+    def _meet(self) -> None:
+        """See which workers there are. One with another version is refused: its records would not be this version's."""
         self.met = time.monotonic()
         there = self.client.scheduler_info(n_workers=-1)["workers"]
         self.threads = {address: n for address, n in self.threads.items() if address in there}
@@ -233,7 +235,6 @@ class _Crew:
                 if version != gazebook.__version__:
                     self.threads[address] = 0
                     tqdm.write(f"gazebook: worker {address} has {version}, not {gazebook.__version__}; it gets no runs")
-        return (self.count or sum(self.threads.values())) - len(self.flying)
 
     def _try(self, run: Run) -> bool:
         """Hand out a run, unless another caller holds it."""
@@ -311,8 +312,6 @@ def _show(bar: tqdm, epoch: dict) -> None:
 
 
 def _version() -> str:
-    import gazebook
-
     return gazebook.__version__
 
 

@@ -5,6 +5,11 @@ class GazebookError(Exception):
     """A problem the user can solve. The message is one line: what is wrong, then the remedy. Exit code 2."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says; its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class DiskFullError(GazebookError):
     """There is no room for a result: every further run would fail in the same way."""
 

@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from functools import cache
 from multiprocessing import forkserver, get_context
 from multiprocessing.process import BaseProcess
+from threading import Lock
 from uuid import uuid4
 
 from jupyter_client.manager import AsyncKernelManager
@@ -17,6 +19,7 @@ from gazebook.machine import end_with_parent
 
 PRELOADED = ["ipykernel.kernelapp", "gazebook.pages", "gazebook.papers", "gazebook.plots"]
 INLINE = "module://matplotlib_inline.backend_inline"  # matplotlib reads it when it is imported
+_starting = Lock()  # chapters start in threads
 _alive: set[BaseProcess] = set()
 
 
@@ -46,7 +49,9 @@ class _Process:
     stdout = stderr = stdin = None
 
     def __init__(self, arguments: list[str], environment: dict[str, str], folder: str):
-        self._process = _context().Process(target=_kernel, args=(arguments, environment, folder))
+        with _starting:
+            context = _context()
+        self._process = context.Process(target=_kernel, args=(arguments, environment, folder))
         self._process.start()
         _alive.add(self._process)
 
@@ -80,13 +85,15 @@ def kill_all() -> None:
             process.kill()
 
 
+@cache
 def _context():
+    """The process to fork from, with all that is preloaded."""
     context = get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     before = os.environ.get("MPLBACKEND")
     os.environ["MPLBACKEND"] = INLINE
     try:
-        forkserver.ensure_running()  # once; it ends with this process
+        forkserver.ensure_running()  # it ends with this process
     finally:
         os.environ.pop("MPLBACKEND") if before is None else os.environ.update(MPLBACKEND=before)
     return context

@@ -23,6 +23,7 @@ import gazebook
 from gazebook import data, metrics, models, plots
 from gazebook.data.image_folder import Images
 from gazebook.errors import GazebookError
+from gazebook.execute import initial_model
 from gazebook.explain import segmentation_mask
 from gazebook.files import atomic_write, printable
 from gazebook.ledger import project_folder
@@ -143,19 +144,15 @@ def _built(run: Run, num_classes: int, file: Path) -> torch.nn.Module:
     """The model that a checkpoint says it is of, built only where its tensors have just those shapes: a file from elsewhere
     may neither ask for memory nor for a download.
     """
-
-    def build() -> torch.nn.Module:
-        return models.build(run.trunk, num_classes, run.head, run.head_options, **run.trunk_options)
-
     numbers = [int(n) for n in re.findall(r"\d+", json.dumps([run.trunk_options, run.head_options]))]
     try:
         if run.trunk not in models.TRUNKS or max(numbers, default=0) > LARGEST_OPTION:
             raise ValueError(f"trunk {run.trunk} with {run.trunk_options}")
         with torch.device("meta"):
-            expected = {f"model.{name}": list(t.shape) for name, t in build().state_dict().items()}
+            expected = {f"model.{name}": list(t.shape) for name, t in initial_model(run, num_classes).state_dict().items()}
         if expected != {name: shape for name, shape in read_shapes(file).items() if name.startswith("model.")}:
             raise ValueError("tensors of another model")
-        return build()
+        return initial_model(run, num_classes)
     except Exception as error:
         raise GazebookError(f"{file} does not hold the model that it names ({error}); fetch it again") from error
 

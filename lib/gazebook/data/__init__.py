@@ -20,8 +20,8 @@ from gazebook.data import (
     tiny_imagenet9,
 )
 from gazebook.data.image_set import ImageSet
+from gazebook.data.sources import search_folders
 from gazebook.errors import GazebookError
-from gazebook.files import user_path
 
 # a module a data set, each with `load(split, root, **options)` and `prepare(root)`, and CLASS_NAMES where they are known before
 SOURCES: dict[str, ModuleType] = {
@@ -50,8 +50,8 @@ def load(name: str, split: str, *, root: str | Path | None = None, **options) ->
     made on the spot. Options are the data set's own. Raises GazebookError with the remedy.
     """
     source = _source(name)
-    if root is not None and not user_path(root).is_dir():
-        raise GazebookError(f"data folder {root} does not exist; correct root, or leave it out")
+    if root is not None:
+        search_folders(name, root)  # what is made on the spot looks nowhere, but a wrong folder is told
     if split not in SPLITS:
         raise GazebookError(f"unknown split {split!r} of {name}; choose from {', '.join(SPLITS)}")
     try:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
 from gazebook.data.sources import decode, download, search_folders
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, first_line
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SPLITS = ("train", "test")
@@ -85,7 +85,7 @@ def _read_parquet(split: str, files: list[Path]) -> ImageSet:
         try:
             table = pq.read_table(file)
         except (pa.ArrowException, OSError) as error:
-            raise GazebookError(f"{file} is not a readable Parquet file ({_first_line(error)}); fetch it again") from error
+            raise GazebookError(f"{file} is not a readable Parquet file ({first_line(error)}); fetch it again") from error
         _check_layout(file, table)
         encoded += [(row or {}).get("bytes") for row in table["img"].to_pylist()]
         labels += table["label"].to_pylist()
@@ -133,7 +133,7 @@ def _read_torchvision(split: str, folder: Path) -> ImageSet:
         data = CIFAR10(folder, train=split == "train")
     except (RuntimeError, OSError, EOFError) as error:
         raise GazebookError(
-            f"{folder / TORCHVISION_FOLDER} is damaged ({_first_line(error)}); delete that folder and run again"
+            f"{folder / TORCHVISION_FOLDER} is damaged ({first_line(error)}); delete that folder and run again"
         ) from error
     return _image_set(split, data.data, data.targets, "CIFAR-10, torchvision download")
 
@@ -141,7 +141,3 @@ def _read_torchvision(split: str, folder: Path) -> ImageSet:
 def _image_set(split: str, images: np.ndarray, labels, source: str) -> ImageSet:
     pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     return ImageSet("cifar10", split, pixels, torch.tensor(labels, dtype=torch.int64), CLASS_NAMES, source)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

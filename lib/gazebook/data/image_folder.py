@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from gazebook.data.sources import FORMATS, as_rgb, open_image
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, first_line
 from gazebook.files import printable, user_path
 
 SUFFIXES = frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
@@ -52,7 +52,7 @@ def load_images(folder: str | Path, size: int, limit: int | None = None) -> Imag
         except UnidentifiedImageError:
             skipped[name] = "no image, or damaged"
         except Exception as error:  # noqa: BLE001 (damaged files make decoders fail in many ways)
-            skipped[name] = printable(str(error).splitlines()[0]) if str(error) else type(error).__name__
+            skipped[name] = printable(first_line(error))
     if not images:
         found = f"{len(skipped)} that cannot be read (first {next(iter(skipped))})" if skipped else "none"
         raise GazebookError(f"{printable(folder)} holds no readable image, {found}; give a folder of JPEG or PNG files")

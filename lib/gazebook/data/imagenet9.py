@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
-from gazebook.data.sources import decode, download, search_folders, staging
+from gazebook.data.sources import LARGEST_FILE, decode, download, search_folders, staging
 from gazebook.data.superclasses import NAMES, SUPERCLASSES
 from gazebook.errors import GazebookError
 from gazebook.images.composite import VARIANTS
@@ -28,7 +28,6 @@ SHA256 = (
 )
 TOP = "bg_challenge"
 ARCHIVE = "backgrounds_challenge_data.tar.gz"
-LARGEST_FILE = 10**7  # bytes of an image or a mask
 
 
 def load(split: str, root: str | Path | None = None, *, variant: str = "original") -> ImageSet:

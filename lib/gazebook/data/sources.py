@@ -18,11 +18,12 @@ import platformdirs
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, first_line
 from gazebook.files import user_path
 from gazebook.tensors import DAMAGED, read_tensors, write_tensors
 
 # what Pillow decodes by itself; a PostScript file, whatever its name, it would hand to Ghostscript, which runs programs
+LARGEST_FILE = 10**7  # bytes that an image, a mask or a table of an archive may unpack to
 downloads = True  # whether this process may fetch what is missing
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 # what Pillow raises for files that are damaged, or too large to decode
@@ -76,10 +77,9 @@ def download(name: str, url: str, checksum: str | None, size: str, target: Path,
                 shutil.unpack_archive(fetched, partial, filter="data")
                 fetched.unlink()
         except (OSError, ValueError, EOFError, shutil.ReadError, tarfile.TarError) as error:  # requests' errors are OSErrors
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise GazebookError(
-                f"the download of {name} failed ({reason}); check the network and run again, or set GAZEBOOK_DATA to a folder "
-                f"that holds {name}/{file}"
+                f"the download of {name} failed ({first_line(error)}); check the network and run again, or set "
+                f"GAZEBOOK_DATA to a folder that holds {name}/{file}"
             ) from error
 
 

@@ -22,7 +22,7 @@ import torch
 from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
-from gazebook.data.sources import decode, download, search_folders
+from gazebook.data.sources import LARGEST_FILE, decode, download, search_folders
 from gazebook.data.superclasses import NAMES, superclass_of_wnid
 from gazebook.errors import GazebookError
 
@@ -32,7 +32,6 @@ TOP = "tiny-imagenet-200"
 SIZE = 64
 FOLDERS = ("tiny_imagenet", "tiny-imagenet", TOP)
 ARCHIVES = (".zip", ".tar", ".tar.xz", ".tar.gz")
-LARGEST_FILE = 10**7  # bytes of an image or a table, unpacked
 SPLIT_FOLDER = {"train": "train", "test": "val"}
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, first_line
 from gazebook.models.heads import SoftmaxHead
 from gazebook.models.layout import as_maps, layout_of
 from gazebook.models.pretrained import Pretrained
@@ -95,7 +95,7 @@ def _features_and_gradient(
             (gradient,) = torch.autograd.grad(score, captured[-1])
     except RuntimeError as error:
         raise GazebookError(
-            f"no gradient of the logit reaches {type(layer).__name__} ({str(error).splitlines()[0]}); give another layer, or a "
+            f"no gradient of the logit reaches {type(layer).__name__} ({first_line(error)}); give another layer, or a "
             "model whose forward works under autograd"
         ) from error
     finally:

@@ -8,7 +8,7 @@ import sys
 import torch
 from torch import nn
 
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, first_line
 from gazebook.models.heads import ScribeHead, SoftmaxHead, lse_pool
 
 
@@ -89,4 +89,4 @@ def from_python(text: str, size: int) -> ForeignMaps:
 
 def _said(error: BaseException) -> str:
     """An error in one line."""
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0][:200]}"
+    return f"{type(error).__name__}: {first_line(error)[:200]}"

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, first_line
 from gazebook.models.layout import as_maps, layout_of
 
 # name: input size; mean and standard deviation of their preprocessing (0 to 255: mean 127, scale 128)
@@ -132,8 +132,7 @@ def _download(name: str):
     try:
         yield
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise GazebookError(
-            f"the weights of {name} cannot be had ({reason[:200]}); check the name and the network, or use {next(iter(LITE))} "
-            "of the extra `pretrained`, which needs no download"
+            f"the weights of {name} cannot be had ({first_line(error)[:200]}); check the name and the network, "
+            f"or use {next(iter(LITE))} of the extra `pretrained`, which needs no download"
         ) from error
