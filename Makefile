@@ -25,7 +25,7 @@ install: .venv/installed ## the locked environment in .venv
 	@touch $@
 
 lock: install ## resolve the newest versions that pyproject.toml allows into requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --extra pretrained --upgrade --generate-hashes --quiet \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --extra pretrained --extra runtimes --upgrade --generate-hashes --quiet \
 		--no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.lock
 
 lint: install

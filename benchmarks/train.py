@@ -2,7 +2,8 @@
 
 The usual loop: a DataLoader that augments each image through Pillow and torchvision, float32, SGD. Prints images a
 second of both as medians over the rounds, their ratio, and the share of the device's bf16 matrix peak, which is
-measured here too. Evaluation is compared in the same way.
+measured here too. Evaluation is compared in the same way, and augmentation alone: ours, kornia's (both draw for each
+image), and torchvision's v2 on the batched tensor, which draws once for the whole batch and so is only a lower bound.
 
     python benchmarks/train.py --augmentation combined
     python benchmarks/train.py --trunk resnet18 --batch-size 128 --images 20000 --device cuda
@@ -13,8 +14,10 @@ from __future__ import annotations
 import os
 import statistics
 import time
+from collections.abc import Callable
 from typing import Annotated
 
+import kornia.augmentation as K
 import torch
 import typer
 from PIL import Image
@@ -24,6 +27,7 @@ from torchvision.transforms import v2
 
 from gazebook import data, models
 from gazebook.data.image_set import ImageSet
+from gazebook.images import augment
 from gazebook.provenance import device_name
 from gazebook.train import Recipe, fit, to_float
 
@@ -35,7 +39,17 @@ TRANSFORMS = {
     "perspective": [v2.RandomPerspective()],
     "color": [v2.ColorJitter(0.3, 0.3, 0.3, 0.1)],
 }
+KORNIA = {
+    "none": [],
+    "crop": [K.RandomCrop((32, 32), padding=8)],
+    "flip": [K.RandomHorizontalFlip()],
+    "rotate": [K.RandomRotation(15.0, resample="nearest")],
+    "perspective": [K.RandomPerspective(0.5, p=0.5)],
+    "color": [K.ColorJitter(0.3, 0.3, 0.3, 0.1, p=1.0)],
+}
 TRANSFORMS["combined"] = [t for name in ("crop", "flip", "rotate", "perspective", "color") for t in TRANSFORMS[name]]
+
+KORNIA["combined"] = [t for name in ("crop", "flip", "rotate", "perspective", "color") for t in KORNIA[name]]
 
 
 class PillowImages(Dataset):
@@ -78,6 +92,22 @@ def our_evaluation(model, images: ImageSet, device) -> None:
     model.eval()
     parts = [model(to_float(batch)).argmax(dim=1) for batch in images.images.to(device).split(500)]
     torch.cat(parts).cpu()
+
+
+def augmentations(images: ImageSet, name: str, batch_size: int, device) -> dict[str, Callable[[], None]]:
+    """One epoch of each way to augment uint8 batches into floats in [0, 1]."""
+    batches = images.images.to(device).split(batch_size)
+    own, generator = augment.named(name), torch.Generator().manual_seed(0)
+    kornia, batched = torch.nn.Sequential(*KORNIA[name]), v2.Compose(TRANSFORMS[name])
+
+    def run(function) -> Callable[[], None]:
+        return lambda: [function(batch) for batch in batches] and None
+
+    return {
+        "augmentation, ours": run(lambda batch: to_float(own(batch, generator))),
+        "augmentation, kornia": run(lambda batch: kornia(to_float(batch))),
+        "augmentation, v2, one draw a batch": run(lambda batch: to_float(batched(batch))),
+    }
 
 
 def timed(function, device) -> float:
@@ -133,6 +163,7 @@ def main(
         "training, fit": lambda: fit(ours, train, recipe, device=device, compile=compile, progress=False),
         "evaluation, usual loop": lambda: usual_evaluation(usual, plain, device),
         "evaluation, ours": lambda: our_evaluation(ours, train, device),
+        **augmentations(train, augmentation, batch_size, device),
     }
     seconds = {name: [] for name in contenders}
     for turn in range(rounds + 1):  # the first turn warms up and is not counted
@@ -143,9 +174,10 @@ def main(
     speed = {name: images / statistics.median(s) for name, s in seconds.items()}
     print(f"{trunk}, {head} head, {augmentation}, batch {batch_size}; {device_name(device)}; {os.cpu_count()} cores in all")
     for name, value in speed.items():
-        print(f"{name:24} {value:10,.0f} images/s")
+        print(f"{name:34} {value:10,.0f} images/s")
     print(f"training ratio   {speed['training, fit'] / speed['training, usual loop']:.1f}")
     print(f"evaluation ratio {speed['evaluation, ours'] / speed['evaluation, usual loop']:.1f}")
+    print(f"augmentation ratio to kornia {speed['augmentation, ours'] / speed['augmentation, kornia']:.1f}")
     share = speed["training, fit"] * flops_per_training_image(ours, device) / matrix_peak(device)
     print(f"fit uses {share:.0%} of the bf16 matrix peak measured here")
 

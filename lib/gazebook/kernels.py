@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from jupyter_client.provisioning import LocalProvisioner
 
 from gazebook.machine import end_with_parent
 
-PRELOADED = ["ipykernel.kernelapp", "gazebook.pages", "gazebook.papers", "gazebook.plots"]
+PRELOADED = ["ipykernel.kernelapp", "gazebook.cli", "gazebook.pages", "gazebook.plots"]  # a fork imports the caller, too
 INLINE = "module://matplotlib_inline.backend_inline"  # matplotlib reads it when it is imported
 _starting = Lock()  # chapters start in threads
 _alive: set[BaseProcess] = set()
@@ -102,6 +103,7 @@ def _context():
 def _kernel(arguments: list[str], environment: dict[str, str], folder: str) -> None:
     """In the forked process: a kernel as `python -m ipykernel_launcher` starts it."""
     end_with_parent()
+    gc.freeze()  # or a first collection would copy all that is shared with the process forked from
     os.setsid()  # Ctrl-C at the caller's terminal is the caller's
     os.environ.clear()
     os.environ.update(environment | {"JPY_PARENT_PID": str(os.getppid()), "MPLBACKEND": environment.get("MPLBACKEND", INLINE)})

@@ -47,12 +47,13 @@ class Chapter:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The frame of the runs of `axes` that are there."""
-        return self.paper.results(self.ledger, self.axes)
+        whole = self.all_scales
+        return whole if self.axes == self.all_axes else evidence.select(whole, scale=self.axes.scale)
 
     @cached_property
     def all_scales(self) -> pd.DataFrame:
         """The frame of all scales at which the paper is studied."""
-        return self.frame if self.all_axes == self.axes else self.paper.results(self.ledger, self.all_axes)
+        return self.paper.results(self.ledger, self.all_axes)
 
     @cached_property
     def findings(self) -> dict[int, dict[str, Finding]]:

@@ -148,7 +148,8 @@ def cells(frame: pd.DataFrame, measure: str = "sparsity") -> pd.DataFrame:
 
 def pipeline(frame: pd.DataFrame) -> str:
     """The protocol under which models saw the most corrupted images."""
-    measured = frame[frame["level"] > 0]
+    measured = select(frame, measure="accuracy")
+    measured = measured[measured["level"] > 0]
     return str(measured.groupby("pipeline")["n"].max().idxmax()) if len(measured) else "none"
 
 
