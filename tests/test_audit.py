@@ -12,7 +12,6 @@ from PIL import EpsImagePlugin, Image
 from torch import nn
 
 from gazebook import cli, data, models
-from gazebook import execute as execution
 from gazebook import report as audit
 from gazebook.data import sources
 from gazebook.data.image_folder import Images, load_images
@@ -64,7 +63,7 @@ def checkpoint_file(tmp_path, tiny):
     def make(**changes):
         run = tiny.replace(**changes)
         file = tmp_path / f"{run.key}.safetensors"
-        execution_model = execution.initial_model(run, 10)
+        execution_model = models.initial_model(run, 10)
         checkpoint.save(file, execution_model, None, [], run=json.dumps(run.training.canonical()))
         return file
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import gazebook.execute as execution
-from gazebook import data
+from gazebook import data, models
 from gazebook.errors import GazebookError
 from gazebook.images import composite
 from gazebook.ledger import Ledger
@@ -118,7 +118,7 @@ def test_scenes_are_drawn_again_on_their_home_and_on_random_backgrounds(run):
 def test_saliency_shares_are_those_of_the_maps(run, record, tmp_path):
     weights = tmp_path / "w.safetensors"
     execute(run, weights_file=weights)
-    model = execution.initial_model(run, 10)
+    model = models.initial_model(run, 10)
     from gazebook.explain import grad_cam
     from gazebook.train import checkpoint
 

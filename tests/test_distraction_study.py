@@ -7,7 +7,7 @@ import torch
 from sklearn.metrics import classification_report as reference_report
 
 import gazebook.execute as execution
-from gazebook import data, metrics
+from gazebook import data, metrics, models
 from gazebook.data import fine_scenes
 from gazebook.errors import GazebookError
 from gazebook.evidence import Verdict, judge
@@ -376,7 +376,7 @@ def test_features_that_are_hidden_are_modules_of_the_net(profile):
     axes = distraction.axes(profile)
     for run in distraction.main(axes):
         if "at" in run.method_options:
-            execution.initial_model(run, 9).get_submodule(run.method_options["at"])
+            models.initial_model(run, 9).get_submodule(run.method_options["at"])
 
 
 def test_options_of_streams_go_to_streams_and_others_elsewhere():

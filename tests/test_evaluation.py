@@ -6,7 +6,6 @@ import torch
 from torch import nn
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-import gazebook.execute as execution
 from gazebook import data, metrics, models
 from gazebook.errors import GazebookError
 from gazebook.explain import attention_map, resize_maps
@@ -92,7 +91,7 @@ def test_the_distance_to_the_clean_map_is_that_of_the_same_images():
 
 def test_batches_do_not_matter(monkeypatch, tiny):
     images = data.load("scenes", "test", images=30)
-    model = execution.initial_model(tiny, 10).eval()
+    model = models.initial_model(tiny, 10).eval()
     with torch.no_grad():
         whole = see(model, images.images, images.labels, "cpu")
         monkeypatch.setitem(attention.BATCH, "cpu", 7)

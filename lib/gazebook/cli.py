@@ -185,6 +185,104 @@ def claims(
 
 
 @app.command(
+    epilog="Examples: gazebook measure efficientnet-lite0 photos/ · gazebook measure timm/resnet50.a1_in1k mynet.onnx photos/ "
+    "--rulers variants,noise --html report.html · gazebook measure mypackage.nets:make_net scenes --size 32 --limit 200"
+)
+def measure(
+    arguments: Annotated[
+        list[str], typer.Argument(help="Models (a name of timm, torchvision/NAME, PACKAGE.MODULE:NAME, a .safetensors, .onnx, "
+                                  ".tflite, .pt or .pt2 file), then a folder of images or a data set of the book.",
+                                  metavar="MODEL... IMAGES"),
+    ],
+    rulers: Annotated[str, typer.Option(help="Some of the rulers, joined by commas; default: all that can be used.")] = "",
+    html: Annotated[Path | None, typer.Option(help="Write a self-contained report.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write one row per model and measure.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON instead of the table.")] = False,
+    limit: Annotated[int | None, typer.Option(help="Use at most so many images.", min=1)] = None,
+    labels: Annotated[Path | None, typer.Option(help="Names of the models' classes, one a line.")] = None,
+    map: Annotated[Path | None, typer.Option(help="CSV: MODEL_CLASS,FOLDER_CLASS; ImageNet's is built in.")] = None,
+    no_labels: Annotated[bool, typer.Option("--no-labels", help="Class folders are no labels.")] = False,
+    size: Annotated[int | None, typer.Option(help="Side of the models' input in pixels.", min=8, max=4096)] = None,
+    mean: Annotated[str | None, typer.Option(help="Mean of red, green, blue in [0, 1], such as .485,.456,.406.")] = None,
+    std: Annotated[str | None, typer.Option(help="Standard deviation, such as .229,.224,.225.")] = None,
+    crop: Annotated[float | None, typer.Option(help="Middle share of each side that the models see.")] = None,
+    device: Device = "auto",
+) -> None:  # fmt: skip
+    """Measure classifiers with every ruler of the book, on your images: what do they look at?"""
+    from gazebook import survey_report
+    from gazebook.machine import choose_device
+    from gazebook.measure import survey as surveys
+    from gazebook.measure.opened import Preprocessing, open_model, unique_names
+    from gazebook.measure.standard import Source, chosen_rulers
+
+    *specs, where = arguments
+    if not specs:
+        raise GazebookError("give at least one model and then the images, such as: gazebook measure efficientnet-lite0 photos/")
+    wanted = tuple(filter(None, (name.strip() for name in rulers.split(","))))
+    chosen_rulers(wanted)
+    for file, option in ((html, "--html"), (csv, "--csv")):
+        if file is not None:
+            check_output(file, f"give another {option}")
+    given = Preprocessing(size, _colours("--mean", mean), _colours("--std", std), crop)
+    device, names, failed, opened = choose_device(device), _lines(labels), [], []
+    started = time.monotonic()
+    with _stoppable("nothing was written"):
+        for spec in specs:
+            try:
+                opened.append(open_model(spec, given, labels=names, device=device))
+            except GazebookError as error:
+                failed.append(str(error))
+        if not opened:
+            raise GazebookError("; ".join(failed))
+        models = unique_names(opened)
+        images = surveys.open_images(where, max(m.size for m in models), limit=limit, labels=not no_labels)
+        source = Source.of(images, limit)
+        found = surveys.survey(models, source, wanted, map_file=map, device=device)
+    failed += found.failed
+    cut = None if source.cuttable is None else len(source.cut)
+    said = survey_report.notes(found, models, getattr(images, "skipped", {}), cut)
+    told = [f"Could not be measured: {line}" for line in failed]
+    if csv and len(found.frame):
+        with atomic_write(csv, "give another --csv") as partial:
+            found.frame.to_csv(partial, index=False)
+    if html and len(found.frame):
+        survey_report.write_page(html, found, models, told + said, images.name, time.monotonic() - started)
+    typer.echo(found.frame.to_json(orient="records") if json else survey_report.headlines(found.frame).to_string())
+    for line in (*(f"note: {note}" for note in said), *filter(None, (csv, html))):
+        typer.echo(line, err=json)
+    if found.stopped:
+        typer.echo("gazebook: stopped; what was finished is written", err=True)
+        raise typer.Exit(128 + signal.SIGINT)
+    if failed:
+        raise GazebookError(f"{len(failed)} of {len(specs)} models could not be measured: {'; '.join(failed)}")
+
+
+def _colours(option: str, text: str | None) -> tuple[float, float, float] | None:
+    """Three numbers, joined by commas, or one for all colours."""
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 3) or not all(abs(n) <= 255 for n in numbers):
+        raise GazebookError(
+            f"{option} is {text[:40]!r}; give a number, or three of red, green and blue, such as .485,.456,.406"
+        )
+    return tuple(numbers * (3 // len(numbers)))
+
+
+def _lines(file: Path | None) -> tuple[str, ...] | None:
+    """The lines of a file of names."""
+    if file is None:
+        return None
+    try:
+        return tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+    except UnicodeDecodeError as error:
+        raise GazebookError(f"{file} is no text of UTF-8; save it again") from error
+
+
+@app.command(
     epilog="Examples: gazebook audit photos/ · gazebook audit photos/ results/weights/*.safetensors --html report.html · "
     "gazebook audit photos/ mypackage.nets:make_net --size 224"
 )

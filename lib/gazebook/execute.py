@@ -44,7 +44,7 @@ def execute(
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32 when models are measured
     train, test = training_set(run), evaluation_set(run)
     checked(run, test, rulers)  # before the training
-    model = initial_model(run, test.num_classes)
+    model = models.initial_model(run, test.num_classes)
     fitting = time.monotonic()
     model.to(device=device, memory_format=torch.channels_last)
     trains = run.updates != 0
@@ -112,16 +112,9 @@ def prepare(
                 ruler.prepare(run, test, processes, deadline)
 
 
-def initial_model(run: Run, num_classes: int) -> nn.Module:
-    """The untrained model of a run; its weights depend on the run's seed, not on torch's global generator."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)
-        return models.build(run.trunk, num_classes, run.head, run.head_options, **run.trunk_options)
-
-
 def trained_model(run: Run, weights_file: Path, num_classes: int) -> nn.Module:
     """The model of a run with the weights that training left. Raises GazebookError where there are none."""
-    model = initial_model(run, num_classes)
+    model = models.initial_model(run, num_classes)
     if not checkpoint.restore(weights_file, model):
         raise GazebookError(
             f"the weights of run {run.key} are not in {weights_file.parent}; delete its record, and train it again with: "

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -20,17 +18,15 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import gazebook
-from gazebook import data, metrics, models, plots
+from gazebook import metrics, plots
 from gazebook.data.image_folder import Images
 from gazebook.errors import GazebookError
-from gazebook.execute import initial_model
 from gazebook.explain import segmentation_mask
 from gazebook.files import atomic_write, printable
 from gazebook.ledger import project_folder
 from gazebook.measure.attention import read_attention
 from gazebook.models.foreign import ForeignMaps, from_python
 from gazebook.runs import Run
-from gazebook.tensors import DAMAGED, read_metadata, read_shapes
 from gazebook.train import checkpoint, to_float
 
 METRICS = {
@@ -42,7 +38,6 @@ METRICS = {
 BATCH = 250
 FEW = 100  # images below which the report warns
 SHOWN = 8  # images in the figure of masks
-LARGEST_OPTION = 4096  # of a checkpoint's model
 SIZE = 32  # pixels, of all image sets that this project trains on by default
 # fields of Run in which models of one recipe may differ
 WITHIN_A_RECIPE = {"fraction", "seed", "train_images", "evaluation", "test_images"}
@@ -111,50 +106,15 @@ def published_models() -> list[Path]:
     """The checkpoints of one recipe, trained for equal epochs, that come with the project's checkout."""
     folder = project_folder()
     files = sorted((folder / "book" / "results" / "weights").glob("*.safetensors")) if folder else []
-    return [f for f in files if (run := _run(f)).study == "scribe" and "updates" not in run.canonical()]
+    return [f for f in files if (run := checkpoint.run_of(f)).study == "scribe" and "updates" not in run.canonical()]
 
 
 def _from_checkpoint(file: Path, size: int) -> Audited:
-    if not file.is_file():
-        raise GazebookError(
-            f"{file} does not exist; gazebook grid scribe leaves checkpoints in results/weights/ (a run whose record came from "
-            "elsewhere has none: delete its record and run again)"
-        )
-    run = _run(file)
+    module, run, names = checkpoint.load_model(file)
     if run.head != "scribe":
         raise NoBackgroundError(f"{file} has a {run.head} head; its maps have no background: give SCrIBE checkpoints")
-    names = data.class_names(run.data)
-    module = _built(run, len(names), file)
-    checkpoint.restore(file, module)
     recipe = {name: value for name, value in run.canonical().items() if name not in WITHIN_A_RECIPE}
     return Audited(_title(run), ForeignMaps(str(file), module, size), size, recipe, names)
-
-
-def _run(file: Path) -> Run:
-    """The run whose weights a checkpoint holds."""
-    try:
-        return Run.from_dict(json.loads(read_metadata(file)["run"]))
-    except (*DAMAGED, AttributeError, GazebookError) as error:
-        raise GazebookError(
-            f"{file} is not a checkpoint of this project ({error}); give one, or PACKAGE.MODULE:NAME"
-        ) from error
-
-
-def _built(run: Run, num_classes: int, file: Path) -> torch.nn.Module:
-    """The model that a checkpoint says it is of, built only where its tensors have just those shapes: a file from elsewhere
-    may neither ask for memory nor for a download.
-    """
-    numbers = [int(n) for n in re.findall(r"\d+", json.dumps([run.trunk_options, run.head_options]))]
-    try:
-        if run.trunk not in models.TRUNKS or max(numbers, default=0) > LARGEST_OPTION:
-            raise ValueError(f"trunk {run.trunk} with {run.trunk_options}")
-        with torch.device("meta"):
-            expected = {f"model.{name}": list(t.shape) for name, t in initial_model(run, num_classes).state_dict().items()}
-        if expected != {name: shape for name, shape in read_shapes(file).items() if name.startswith("model.")}:
-            raise ValueError("tensors of another model")
-        return initial_model(run, num_classes)
-    except Exception as error:
-        raise GazebookError(f"{file} does not hold the model that it names ({error}); fetch it again") from error
 
 
 def _title(run: Run) -> str:
@@ -303,7 +263,7 @@ def write_html(
         table=text_table(summed).to_dict("records"),
         headings=["rank", "model", *METRICS.values()],
         notes=said,
-        figures={alt: _encoded(fig) for alt, fig in figures.items()},
+        figures={alt: encoded(fig) for alt, fig in figures.items()},
         folder=printable(folder),
         count=count,
         version=gazebook.__version__,
@@ -313,8 +273,9 @@ def write_html(
     return file
 
 
-def _encoded(fig: Figure) -> str:
+def encoded(fig: Figure, kind: str = "png") -> str:
+    """A figure as base64 of a PNG or JPEG; closes it."""
     content = io.BytesIO()
-    fig.savefig(content, format="png", dpi=130, bbox_inches="tight")
+    fig.savefig(content, format=kind, dpi=130, bbox_inches="tight")
     plt.close(fig)
     return base64.b64encode(content.getvalue()).decode()

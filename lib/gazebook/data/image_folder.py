@@ -42,12 +42,12 @@ def load_images(folder: str | Path, size: int, limit: int | None = None) -> Imag
     if not folder.is_dir():
         raise GazebookError(f"{printable(folder)} is not a folder; give a folder of images")
     skipped: dict[str, str] = {}
-    files = sorted(_files(folder, skipped))[:limit]
+    files = sorted(image_files(folder, skipped))[:limit]
     images, names = [], []
     for file in tqdm(files, "reading images", unit=" images", delay=2, leave=False):
         name = printable(file.relative_to(folder))
         try:
-            images.append(_square(file, size))
+            images.append(middle_square(file, size))
             names.append(name)
         except UnidentifiedImageError:
             skipped[name] = "no image, or damaged"
@@ -59,7 +59,7 @@ def load_images(folder: str | Path, size: int, limit: int | None = None) -> Imag
     return Images(torch.from_numpy(np.stack(images)), tuple(names), skipped)
 
 
-def _files(folder: Path, skipped: dict[str, str]) -> Iterator[Path]:
+def image_files(folder: Path, skipped: dict[str, str]) -> Iterator[Path]:
     """The image files below a folder, each folder once however many links lead to it; `skipped` is told of the others."""
 
     def unreadable(error: OSError) -> None:
@@ -79,7 +79,7 @@ def _files(folder: Path, skipped: dict[str, str]) -> Iterator[Path]:
                 skipped[printable(file.relative_to(folder))] = reason
 
 
-def _square(file: Path, size: int) -> np.ndarray:
+def middle_square(file: Path, size: int) -> np.ndarray:
     """The middle square of an image, uint8 [3, S, S]."""
     with open_image(file) as image:
         upright = ImageOps.exif_transpose(image)

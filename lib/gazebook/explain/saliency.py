@@ -74,6 +74,42 @@ def class_weighted_maps(
     return _finite((slope.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1))
 
 
+def default_layer(model: nn.Module, images: torch.Tensor) -> nn.Module:
+    """The layer of any network that Grad-CAM weighs: of this book's the trunk's own; of a vision transformer the first norm of
+    its last block; else the last module whose output is still a map, found with one image float [1, 3, H, W] or more.
+
+    Raises GazebookError where there is none.
+    """
+    network = getattr(model, "network", model)
+    trunk = getattr(network, "trunk", None)
+    if trunk is not None:
+        return getattr(trunk, "cam_layer", trunk)
+    blocks = getattr(network, "blocks", None)
+    if isinstance(blocks, nn.Module) and hasattr(network, "cls_token") and hasattr(blocks[-1], "norm1"):
+        return blocks[-1].norm1
+    encoder = getattr(getattr(network, "encoder", None), "layers", None)  # torchvision's vision transformers
+    if encoder is not None and hasattr(encoder[-1], "ln_1"):
+        return encoder[-1].ln_1
+    last: list[nn.Module] = []
+
+    def note(module, _inputs, output):
+        if isinstance(output, torch.Tensor) and output.ndim == 4:
+            side = output.shape[1:3] if layout_of(model).channels_last else output.shape[2:]
+            if min(side) > 1:
+                last[:] = [module]
+
+    hooks = [module.register_forward_hook(note) for module in network.modules()]
+    try:
+        with eval_mode(model), torch.no_grad():
+            model(images[:1])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not last:
+        raise GazebookError(f"no layer of {type(network).__name__} gives maps; Grad-CAM needs one")
+    return last[0]
+
+
 def _features_and_gradient(
     model: nn.Module, images: torch.Tensor, classes: torch.Tensor, layer: nn.Module
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,5 +1,9 @@
-"""What is measured of a trained model: one module a ruler."""
+"""What is measured of a trained model: one module a ruler; `survey` applies those that fit to any classifier."""
 
+from gazebook.measure.opened import open_model
 from gazebook.measure.ruler import Measured, Ruler, Trained, accuracy_row, checked, measure, probabilities
+from gazebook.measure.survey import report
 
-__all__ = ["Measured", "Ruler", "Trained", "accuracy_row", "checked", "measure", "probabilities"]
+__all__ = [
+    "Measured", "Ruler", "Trained", "accuracy_row", "checked", "measure", "open_model", "probabilities", "report",
+]  # fmt: skip

@@ -11,7 +11,6 @@ from gazebook.data import scenes
 from gazebook.explain import grad_cam
 from gazebook.images import noise
 from gazebook.measure.ruler import Measured, Ruler, Trained, check_counts, check_redrawn
-from gazebook.runs import Run
 from gazebook.train import to_float
 
 BATCH = 250
@@ -30,7 +29,8 @@ def alignment(trained: Trained) -> Measured:
     gaussian = np.broadcast_to(metrics.centred_gaussian(size), own.shape)
     shown = {"own": (own, masks), "shuffled masks": (own, noise.shuffled(chosen.masks).numpy())}
     if not run.trunk.startswith(models.PRETRAINED):
-        shown["random weights"] = (maps(_untrained(run, chosen.num_classes).to(device), chosen.images, device)[0], masks)
+        other = models.initial_model(run, chosen.num_classes, run.seed + 1_000_000)  # than training began with
+        shown["random weights"] = (maps(other.to(device), chosen.images, device)[0], masks)
     shown["centred Gaussian"] = (gaussian, masks)
     scores = {name: metrics.saliency_alignment(*pair) for name, pair in shown.items()}
     rows = [
@@ -98,13 +98,6 @@ def maps(model: nn.Module, images: torch.Tensor, device) -> tuple[np.ndarray, np
             predicted.append(model.eval()(x).argmax(dim=1))
         found.append(grad_cam(model, x, predicted[-1], scale=False).cpu())
     return torch.cat(found).numpy(), torch.cat(predicted).cpu().numpy()
-
-
-def _untrained(run: Run, num_classes: int) -> nn.Module:
-    """The same net with other random weights than training began with."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed + 1_000_000)
-        return models.build(run.trunk, num_classes, run.head, run.head_options, **run.trunk_options)
 
 
 # `layer` marks records whose Grad-CAM of transformers was taken at `ViT.cam_layer`, as all are taken now

@@ -24,7 +24,13 @@ from gazebook.metrics.foreground import (
     warning_zone,
 )
 from gazebook.metrics.regions import containment, map_entropy
-from gazebook.metrics.statistics import bootstrap_interval, mean_interval, mean_of_means_interval, rank_correlation
+from gazebook.metrics.statistics import (
+    bootstrap_interval,
+    mean_interval,
+    mean_of_means_interval,
+    rank_correlation,
+    share_interval,
+)
 
 __all__ = [
     "CATEGORIES",
@@ -51,6 +57,7 @@ __all__ = [
     "reliability_bins",
     "saliency_alignment",
     "saliency_share",
+    "share_interval",
     "soft_share",
     "sparsity",
     "sparsity_per_image",

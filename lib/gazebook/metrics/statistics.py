@@ -46,6 +46,13 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]
     return float(values.mean() - half), float(values.mean() + half)
 
 
+def share_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of the mean of values [N] that are 0 or 1, which does not collapse at the ends."""
+    values = np.asarray(values)
+    found = stats.binomtest(int(values.sum()), len(values)).proportion_ci(level, method="wilson")
+    return float(found.low), float(found.high)
+
+
 def mean_of_means_interval(groups: Iterable[ArrayLike], level: float = 0.95) -> tuple[float, float, float]:
     """Mean of the means of groups of independent values, each group counting the same, with its Student-t interval.
 

@@ -10,6 +10,7 @@ from gazebook.models import pretrained
 from gazebook.models.heads import ScribeHead, SoftmaxHead, implicit_background, lse_pool
 from gazebook.models.resnet import ResNet8, ResNet18
 from gazebook.models.vit import ViT
+from gazebook.runs import Run
 
 NORMALISATION = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))  # mean and standard deviation
 TRUNKS = {"resnet8": ResNet8, "resnet18": ResNet18, "vit": ViT}
@@ -27,6 +28,7 @@ __all__ = [
     "SoftmaxHead",
     "build",
     "implicit_background",
+    "initial_model",
     "lse_pool",
     "pretrained",
 ]
@@ -85,3 +87,10 @@ def build(name: str, num_classes: int, head: str = "softmax", head_options: dict
         return Classifier(trunk, HEADS[head](trunk.channels, num_classes, **(head_options or {})))
     except TypeError as error:
         raise GazebookError(f"cannot build {name} with head {head}: {error}; see gazebook.models") from error
+
+
+def initial_model(run: Run, num_classes: int, seed: int | None = None) -> nn.Module:
+    """The untrained model of a run; its weights depend on the run's seed, or another one, not on torch's global generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed if seed is None else seed)
+        return build(run.trunk, num_classes, run.head, run.head_options, **run.trunk_options)

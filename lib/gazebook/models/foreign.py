@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from gazebook.errors import GazebookError, first_line
+from gazebook.files import printable
 from gazebook.models.heads import ScribeHead, SoftmaxHead, lse_pool
 
 
@@ -36,7 +37,7 @@ class ForeignMaps(nn.Module):
             maps = self.module.eval().cam(images.to(self._precision()))
         except (Exception, SystemExit) as error:
             raise GazebookError(
-                f"{self.name}.cam failed on {len(images)} images of {images.shape[-1]} px ({_said(error)}); "
+                f"{self.name}.cam failed on {len(images)} images of {images.shape[-1]} px ({said(error)}); "
                 "give its --size, or correct the model"
             ) from error
         fault = self._fault(maps, images)
@@ -70,9 +71,9 @@ class ForeignMaps(nn.Module):
         return None
 
 
-def from_python(text: str, size: int) -> ForeignMaps:
-    """PACKAGE.MODULE:NAME, where NAME is a torch module with .cam, or a function that returns one; the current folder is
-    looked in too. Raises GazebookError, whatever the code does.
+def module_from_python(text: str) -> nn.Module:
+    """PACKAGE.MODULE:NAME, where NAME is a torch module, or a function that returns one; the current folder is looked in too.
+    Raises GazebookError, whatever the code does.
     """
     module_name, _, attribute = text.rpartition(":")
     if "" not in sys.path:
@@ -81,12 +82,20 @@ def from_python(text: str, size: int) -> ForeignMaps:
         found = getattr(importlib.import_module(module_name), attribute)
         module = found if isinstance(found, nn.Module) else found()
     except (Exception, SystemExit) as error:
-        raise GazebookError(f"{text} could not be loaded ({_said(error)}); correct PACKAGE.MODULE:NAME") from error
-    if not isinstance(module, nn.Module) or not callable(getattr(module, "cam", None)):
+        raise GazebookError(f"{text} could not be loaded ({said(error)}); correct PACKAGE.MODULE:NAME") from error
+    if not isinstance(module, nn.Module):
+        raise GazebookError(f"{text} is no torch module and no function that returns one; correct PACKAGE.MODULE:NAME")
+    return module.eval()
+
+
+def from_python(text: str, size: int) -> ForeignMaps:
+    """The class maps of such a module. Raises GazebookError for one without."""
+    module = module_from_python(text)
+    if not callable(getattr(module, "cam", None)):
         raise GazebookError(f"{text} is no torch module with .cam(images) -> class maps [N, C, h, w]; add that method")
     return ForeignMaps(text, module, size)
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
     """An error in one line."""
-    return f"{type(error).__name__}: {first_line(error)[:200]}"
+    return f"{type(error).__name__}: {printable(first_line(error))[:200]}"

@@ -26,12 +26,13 @@ LITE_MEAN, LITE_STD = (0.498,) * 3, (0.502,) * 3
 class Pretrained(nn.Module):
     """A network behind its own preprocessing: float [N, 3, H, W] in [0, 1] -> logits [N, 1000].
 
-    Images are resized bilinearly to the network's input size, with antialiasing when they shrink.
+    Images are resized bilinearly to the network's input size, with antialiasing when they shrink; before that the middle share
+    `crop` of each side is taken.
     """
 
     def __init__(self, network: nn.Module, size: tuple[int, int], mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__()
-        self.network, self.size = network, size
+        self.network, self.size, self.crop = network, size, 1.0
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
@@ -40,6 +41,10 @@ class Pretrained(nn.Module):
 
     def resized(self, x: torch.Tensor) -> torch.Tensor:
         """Images at the network's input size; antialiasing changes nothing where they grow."""
+        if self.crop < 1:
+            height, width = x.shape[-2:]
+            h, w = round(self.crop * height), round(self.crop * width)
+            x = x[..., (height - h) // 2 :, (width - w) // 2 :][..., :h, :w]
         if tuple(x.shape[-2:]) == self.size:
             return x
         return F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=True)

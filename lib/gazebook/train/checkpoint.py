@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from gazebook import data, models
 from gazebook.errors import GazebookError
-from gazebook.tensors import DAMAGED, read_metadata, read_tensors, write_tensors
+from gazebook.runs import Run
+from gazebook.tensors import DAMAGED, read_metadata, read_shapes, read_tensors, write_tensors
+
+LARGEST_OPTION = 4096  # of a model that a file names
 
 
 def save(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, history: list[dict], **metadata: str) -> None:
@@ -48,3 +53,42 @@ def restore(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | Non
             like = torch.empty_like(p).copy_(tensors[name]) if tensors[name].shape == p.shape else tensors[name]
             optimizer.state[p][name.removeprefix(prefix)] = like
     return history
+
+
+def run_of(file: Path) -> Run:
+    """The run whose weights a file holds. Raises GazebookError where it holds none."""
+    try:
+        return Run.from_dict(json.loads(read_metadata(file)["run"]))
+    except (*DAMAGED, AttributeError, GazebookError) as error:
+        raise GazebookError(
+            f"{file} is not a checkpoint of this project ({error}); give one, or PACKAGE.MODULE:NAME"
+        ) from error
+
+
+def load_model(file: Path) -> tuple[nn.Module, Run, tuple[str, ...]]:
+    """The trained model that a file holds, its run, and the names of its classes. Raises GazebookError with the remedy.
+
+    It is built only where the file's tensors have just its shapes: a file from elsewhere may neither ask for memory nor for a
+    download.
+    """
+    if not file.is_file():
+        raise GazebookError(
+            f"{file} does not exist; gazebook grid scribe leaves checkpoints in results/weights/ (a run whose record came from "
+            "elsewhere has none: delete its record and run again)"
+        )
+    run = run_of(file)
+    names = data.class_names(run.data)
+    numbers = [int(n) for n in re.findall(r"\d+", json.dumps([run.trunk_options, run.head_options]))]
+    try:
+        if run.trunk not in models.TRUNKS or max(numbers, default=0) > LARGEST_OPTION:
+            raise ValueError(f"trunk {run.trunk} with {run.trunk_options}")
+        with torch.device("meta"):
+            built = models.initial_model(run, len(names)).state_dict()
+        expected = {f"model.{name}": list(t.shape) for name, t in built.items()}
+        if expected != {name: shape for name, shape in read_shapes(file).items() if name.startswith("model.")}:
+            raise ValueError("tensors of another model")
+        model = models.initial_model(run, len(names))
+    except Exception as error:
+        raise GazebookError(f"{file} does not hold the model that it names ({error}); fetch it again") from error
+    restore(file, model)
+    return model.eval(), run, names

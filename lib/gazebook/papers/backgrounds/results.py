@@ -218,12 +218,8 @@ def _binomial(row: dict) -> dict:
     """The interval of an accuracy that was measured on so many images, from its count."""
     if not np.isfinite(row.get("value", np.nan)):
         return {}
-    return _wilson(round(row["value"] * row["n"]), int(row["n"]))
-
-
-def _wilson(right: int, of: int) -> dict:
-    interval = stats.binomtest(right, of).proportion_ci(method="wilson")
-    return {"low": float(interval.low), "high": float(interval.high)}
+    right = round(row["value"] * row["n"])
+    return dict(zip(("low", "high"), metrics.share_interval(np.arange(int(row["n"])) < right), strict=True))
 
 
 def _mean(values: np.ndarray) -> dict:
@@ -242,7 +238,7 @@ def _share(values: np.ndarray) -> dict:
     """
     found = _mean(values)
     if found["n"] and np.isin(values, (0.0, 1.0)).all():
-        return found | _wilson(int(values.sum()), len(values))
+        return found | dict(zip(("low", "high"), metrics.share_interval(values), strict=True))
     return found
 
 

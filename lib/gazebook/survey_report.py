@@ -1,0 +1,131 @@
+"""What a survey found, for people: a table for the terminal, and one self-contained page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pandas as pd
+import torch
+
+from gazebook import plots
+from gazebook.files import atomic_write, printable
+from gazebook.measure.opened import Opened
+from gazebook.measure.standard import HEADLINES, RULERS, SHOWN
+from gazebook.measure.survey import Survey
+from gazebook.provenance import provenance
+from gazebook.report import encoded
+
+FEW = 100  # images below which the page warns
+WIDEST = 12  # columns of images
+CITE = {
+    "sparsity": "Liu, Lehman, AlRegib 2020 (SCrIBE)",
+    "corruption": "Hendrycks, Dietterich 2019",
+    "variants": "Xiao, Engstrom, Ilyas, Madry 2020 (Noise or Signal)",
+    "adversarial": "Xiao, Engstrom, Ilyas, Madry 2020 (Noise or Signal)",
+    "noise": "Moayeri et al. 2022 (RIVAL10)",
+    "attributes": "Moayeri et al. 2022 (RIVAL10)",
+    "alignment": "Moayeri et al. 2022 (RIVAL10); Selvaraju et al. 2017 (Grad-CAM)",
+    "erasing": "Zhong et al. 2020; Morales et al. 2021",
+    "accuracy": "Guo et al. 2017 (ECE)",
+}
+
+
+def headlines(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per headline measure, one column per model: the value with its interval; beside each model but the first whether
+    it differs from that.
+    """
+    names = list(dict.fromkeys(frame["model"]))
+    rows = {}
+    for ruler, wanted in HEADLINES.items():
+        for measure, condition, factor, unit in wanted:
+            own = frame[(frame["ruler"] == ruler) & (frame["measure"] == measure) & (frame["condition"] == condition)]
+            if not len(own):
+                continue
+            label = f"{ruler}: {measure}{f' {condition}' if condition not in ('', 'all') else ''}{f' ({unit})' if unit else ''}"
+            rows[label] = {name: _cell(own[own["model"] == name], factor) for name in names}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names).fillna("")
+
+
+def _cell(rows: pd.DataFrame, factor: float) -> str:
+    """'12.3 [10.1, 14.5], n 260, higher'."""
+    alone = rows[rows["against"] == ""]
+    if not len(alone):
+        return ""
+    row, digits = alone.iloc[0], 1 if factor == 100 else 3
+    text = f"{factor * row['value']:.{digits}f} [{factor * row['low']:.{digits}f}, {factor * row['high']:.{digits}f}], "
+    verdict = "".join(f", {v}" for v in rows.loc[rows["against"] != "", "verdict"] if v)
+    return f"{text}n {row['n']:,}{verdict}"
+
+
+def notes(found: Survey, models: Sequence[Opened], skipped: dict[str, str], cut: int | None) -> list[str]:
+    """What a reader must know: what was left out and why, and how little there is to go by."""
+    count = found.frame.attrs.get("images", 0)
+    said = ["The measurement was stopped: what follows is what was finished."] if found.stopped else []
+    for line, names in found.left_out.items():
+        own = ", ".join(names)
+        said.append(f"Left out, {line}{f' ({own})' if len(names) < len(models) else ''}.")
+    if skipped:
+        name, reason = next(iter(skipped.items()))
+        said.append(f"Skipped, because they could not be read: {len(skipped)} images (first {name}: {reason}).")
+    if cut is not None and cut < count:
+        said.append(
+            f"The masks of {count - cut} images are empty, or reach from edge to edge: rulers with masks leave them out."
+        )
+    if count < FEW:
+        said.append(f"Few images ({count}): intervals are wide; give {FEW} or more.")
+    if len(models) > 1:
+        said.append(
+            f"Higher, lower and not told apart are against {models[0].name}, on the same images, without a correction for the "
+            "number of comparisons."
+        )
+    said.append("Intervals are over images: they say nothing of other trainings of the same network.")
+    return said
+
+
+def write_page(file: Path, found: Survey, models: Sequence[Opened], said: Sequence[str], images: str, seconds: float) -> Path:
+    """A report in one file without links to elsewhere. Raises GazebookError when it cannot be written."""
+    plots.theme()
+    table = headlines(found.frame)
+    template = jinja2.Template(files("gazebook").joinpath("survey.html").read_text(encoding="utf-8"), autoescape=True)
+    used = [name for name in RULERS if name in set(found.frame["ruler"])]
+    origin = provenance(next(models[0].network.buffers()).device, seconds)
+    page = template.render(
+        models=[m.name for m in models],
+        headings=["measure", *table.columns],
+        table=[[name, *row] for name, row in zip(table.index, table.to_numpy().tolist(), strict=True)],
+        notes=said,
+        panels=[_panel(name, found) for name in used],
+        images=printable(images),
+        count=found.frame.attrs.get("images", 0),
+        origin=origin | {m.name: f"input {m.size} px, {m.num_classes:,} classes" for m in models},
+        cite=sorted({CITE[name] for name in used}),
+    )
+    with atomic_write(file, "give another --html") as partial:
+        partial.write_text(page, encoding="utf-8")
+    return file
+
+
+def _panel(name: str, found: Survey) -> dict:
+    """A ruler's part of the page: its question, images, and all of its rows."""
+    rows = found.frame[(found.frame["ruler"] == name) & (found.frame["against"] == "")]
+    rows = rows.assign(level=rows["level"].map(lambda v: "" if np.isnan(v) else f"{v:g}"))
+    text = [f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" if np.isfinite(r.low) else f"{r.value:.3f}" for r in rows.itertuples()]
+    keys = ["measure", "condition", "level"]
+    wide = rows.assign(text=text).pivot_table(index=keys, columns="model", values="text", aggfunc="first", sort=False)
+    body = [[*key, *row] for key, row in zip(wide.index, wide.fillna("").to_numpy().tolist(), strict=True)]
+    panel = {"name": name, "question": RULERS[name].question, "headings": [*keys, *wide.columns], "rows": body, "image": ""}
+    if shown := found.shown.get(name):
+        panel |= {"image": encoded(_grid(shown), "jpeg"), "alt": f"{name}: {', '.join(' '.join(t.split()) for t in shown)}"}
+    return panel
+
+
+def _grid(shown: dict[str, torch.Tensor]):
+    """A row an image, a column what was done to it."""
+    titles = list(shown)[:WIDEST]
+    count = min(SHOWN, *(len(shown[t]) for t in titles))
+    cells = [[plots.as_images(shown[t][i : i + 1].numpy())[0] for t in titles] for i in range(count)]
+    return plots.image_grid(cells, rows=[""] * count, columns=[t.replace(", ", "\n") for t in titles], size=1.5)
