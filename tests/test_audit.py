@@ -30,6 +30,9 @@ class Net(torch.nn.Module):
     def cam(self, x):
         return self.maps(x)
 
+    def forward(self, x):
+        return self.maps(x).mean(dim=(2, 3))
+
 def make():
     torch.manual_seed(0)
     return Net()

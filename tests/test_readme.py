@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from gazebook import book, cli, data
+from gazebook.models import pretrained
 from gazebook.papers import PAPERS
 from tests.test_audit import FOREIGN
 
@@ -36,7 +39,11 @@ def place(tmp_path, monkeypatch):
         pixels = np.random.default_rng(i).integers(0, 256, (40, 40, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{i}.jpg")
     (tmp_path / "mypackage").mkdir()
-    (tmp_path / "mypackage" / "nets.py").write_text(f"{FOREIGN}\nmake_net = make", encoding="utf-8")
+    (tmp_path / "mypackage" / "nets.py").write_text(
+        f"{FOREIGN.replace('(3, 4,', '(3, 10,')}\nmake_net = make", encoding="utf-8"
+    )
+    net = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+    torch.onnx.export(net.eval(), (torch.zeros(1, 3, 32, 32),), tmp_path / "mynet.onnx", verbose=False)
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "weights").symlink_to(ROOT / "book" / "results" / "weights")
     (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
@@ -69,6 +76,8 @@ def test_an_example_does_what_it_says(monkeypatch, capsys, place, line):
     )
     monkeypatch.setattr(book, "make", lambda *a, **k: done.append("pages"))
     monkeypatch.setattr(book, "render", lambda folder: folder / "index.html")
+    small = pretrained.Pretrained(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 1000)), (32, 32), (0.5,) * 3, (0.2,) * 3)
+    monkeypatch.setattr("gazebook.models.pretrained._timm", lambda name: small)  # whose weights would be downloaded
     monkeypatch.setattr("gazebook.data.cifar10.load", lambda split, root=None: data.load("scenes", split))
     monkeypatch.setattr("gazebook.ledger.Ledger.write", lambda *_: pytest.fail("an example writes into the published ledger"))
     line = line.replace("/path/to/folder", str(place)).replace("/path/to/data", str(place))

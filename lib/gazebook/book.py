@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import files
@@ -230,11 +230,15 @@ def fingerprint(notebook: Path, values: dict[str, Any]) -> str:
     for file in sorted([*package.rglob("*.py"), *package.rglob("*.csv")]):
         digest.update(file.read_bytes())
     ledger = Ledger.default()
-    own = [notebook.parent.name] if notebook.parent.name in PAPERS else PAPERS
-    runs = [run for name in own for run in grid(name, values.get("profile", "demo"))]
+    runs = [run for name in papers_of(notebook) for run in grid(name, values.get("profile", "demo"))]
     for record in filter(None, map(ledger.file, runs)):
         digest.update(f"{record.name} {record.stat().st_size} ".encode())
     return digest.hexdigest()
+
+
+def papers_of(notebook: Path) -> list[str]:
+    """The paper that a chapter is about, by its folder; all of them where that is none's."""
+    return [notebook.parent.name] if notebook.parent.name in PAPERS else list(PAPERS)
 
 
 def is_current(notebook: Path, output: Path, values: dict[str, Any]) -> bool:
@@ -258,9 +262,10 @@ def make(folder: Path, given: dict[str, Any], force: bool = False, **options) ->
     with tqdm(total=len(listed), desc="chapters", unit=" chapter", position=1) as bar:
         for notebook in listed:
             output = folder / "book" / "chapters" / notebook.relative_to(folder / "notebooks")
-            own = given | ({"profile": published_profile(notebook.parent.name)} if given.get("profile") == PUBLISHED else {})
+            about = papers_of(notebook)
+            own = given | ({"profile": published_profile(about)} if given.get("profile") == PUBLISHED else {})
             values = checked(notebook, {n: v for n, v in own.items() if n in parameters(notebook)})
-            needs = frozenset(ledger.missing(runs[notebook.parent.name]))
+            needs = frozenset(ledger.missing([run for name in about for run in runs[name]]))
             if needs or force or not is_current(notebook, output, values):
                 jobs.append(Job(partial(_execute_one, notebook, output, values, bar), needs))
             else:
@@ -277,11 +282,10 @@ def _execute_one(notebook: Path, output: Path, values: dict[str, Any], bar: tqdm
     bar.update()
 
 
-def published_profile(paper: str) -> str:
-    """The profile that the published edition shows of a paper: paper, where the ends of its first axis are published."""
-    ledger = Ledger.default()
-    coarse = grid(paper, "paper")[:COARSE]
-    return "cpu" if ledger.missing(coarse) else "paper"
+def published_profile(about: Iterable[str]) -> str:
+    """The profile that the published edition shows of papers: paper, where the ends of their first axes are published."""
+    coarse = [run for name in about for run in grid(name, "paper")[:COARSE]]
+    return "cpu" if Ledger.default().missing(coarse) else "paper"
 
 
 def render(folder: Path) -> Path:

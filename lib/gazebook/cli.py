@@ -185,8 +185,8 @@ def claims(
 
 
 @app.command(
-    epilog="Examples: gazebook measure efficientnet-lite0 photos/ · gazebook measure timm/resnet50.a1_in1k mynet.onnx photos/ "
-    "--rulers variants,noise --html report.html · gazebook measure mypackage.nets:make_net scenes --size 32 --limit 200"
+    epilog="Examples: gazebook measure efficientnet-lite0 photos/ --html report.html · gazebook measure timm/resnet50.a1_in1k "
+    "mynet.onnx photos/ --rulers erasing,corruption · gazebook measure mypackage.nets:make_net scenes --size 32 --limit 200"
 )
 def measure(
     arguments: Annotated[
@@ -239,6 +239,8 @@ def measure(
         source = Source.of(images, limit)
         found = surveys.survey(models, source, wanted, map_file=map, device=device)
     failed += found.failed
+    if not len(found.frame) and not found.stopped:
+        raise GazebookError("; ".join(failed) or f"no ruler fits: {'; '.join(found.left_out)}")
     cut = None if source.cuttable is None else len(source.cut)
     said = survey_report.notes(found, models, getattr(images, "skipped", {}), cut)
     told = [f"Could not be measured: {line}" for line in failed]

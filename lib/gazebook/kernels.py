@@ -109,6 +109,8 @@ def _kernel(arguments: list[str], environment: dict[str, str], folder: str) -> N
     os.environ.update(environment | {"JPY_PARENT_PID": str(os.getppid()), "MPLBACKEND": environment.get("MPLBACKEND", INLINE)})
     os.chdir(folder)
     sys.argv = ["ipykernel_launcher", *arguments]
+    import torch
     from ipykernel.kernelapp import IPKernelApp
 
+    torch.set_num_threads(1)  # chapters are executed side by side: threads of several would wait for one another
     IPKernelApp.launch_instance(argv=arguments)

@@ -9,7 +9,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 import pandas as pd
-import torch
+from matplotlib.figure import Figure
 
 from gazebook import plots
 from gazebook.files import atomic_write, printable
@@ -119,12 +119,16 @@ def _panel(name: str, found: Survey) -> dict:
     body = [[*key, *row] for key, row in zip(wide.index, wide.fillna("").to_numpy().tolist(), strict=True)]
     panel = {"name": name, "question": RULERS[name].question, "headings": [*keys, *wide.columns], "rows": body, "image": ""}
     if shown := found.shown.get(name):
-        panel |= {"image": encoded(_grid(shown), "jpeg"), "alt": f"{name}: {', '.join(' '.join(t.split()) for t in shown)}"}
+        panel |= {
+            "image": encoded(shown_figure(found, name), "jpeg"),
+            "alt": f"{name}: {', '.join(' '.join(t.split()) for t in shown)}",
+        }
     return panel
 
 
-def _grid(shown: dict[str, torch.Tensor]):
-    """A row an image, a column what was done to it."""
+def shown_figure(found: Survey, ruler: str) -> Figure:
+    """What a ruler showed the models: a row an image, a column what was done to it."""
+    shown = found.shown[ruler]
     titles = list(shown)[:WIDEST]
     count = min(SHOWN, *(len(shown[t]) for t in titles))
     cells = [[plots.as_images(shown[t][i : i + 1].numpy())[0] for t in titles] for i in range(count)]

@@ -1,9 +1,9 @@
 """What is measured of a trained model: one module a ruler; `survey` applies those that fit to any classifier."""
 
-from gazebook.measure.opened import open_model
+from gazebook.measure.opened import as_model, open_model
 from gazebook.measure.ruler import Measured, Ruler, Trained, accuracy_row, checked, measure, probabilities
 from gazebook.measure.survey import report
 
 __all__ = [
-    "Measured", "Ruler", "Trained", "accuracy_row", "checked", "measure", "open_model", "probabilities", "report",
+    "Measured", "Ruler", "Trained", "accuracy_row", "as_model", "checked", "measure", "open_model", "probabilities", "report",
 ]  # fmt: skip

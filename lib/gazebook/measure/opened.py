@@ -116,14 +116,26 @@ def open_model(
         raise GazebookError(f"std is {given.std}; give standard deviations above 0")
     network, names, explainable = _opener(text)(text, given)
     network.crop = given.crop or network.crop
-    network = network.to(device).eval()
-    side = max(network.size)
-    found = probabilities(text, network, torch.linspace(0, 1, 6 * side * side, device=device).view(2, 3, side, side))
-    names = labels or names or imagenet_names(found.shape[1])
-    if names is not None and len(names) != found.shape[1]:
-        raise GazebookError(f"{text} has {found.shape[1]} classes, and {len(names)} labels are given; correct --labels")
     short = Path(text).stem if Path(text).suffix and ":" not in text and Path(text).is_file() else text
-    return Opened(short, network, names, found.shape[1], explainable)
+    return replace(_tried(text, network.to(device), labels or names, explainable), name=short)
+
+
+def as_model(
+    module: nn.Module, name: str = "model", *, size: int = SIZE, mean: tuple[float, float, float] = (0.0,) * 3,
+    std: tuple[float, float, float] = (1.0,) * 3, class_names: tuple[str, ...] | None = None, device: str = "cpu",
+) -> Opened:  # fmt: skip
+    """A torch module that gives scores [N, C] of images, which it wants at `size` pixels, normalised. Raises GazebookError."""
+    return _tried(name, _plain(module, Preprocessing(size, mean, std)).to(device), class_names, True)
+
+
+def _tried(name: str, network: Pretrained, names: tuple[str, ...] | None, explainable: bool) -> Opened:
+    """A network that was shown two images."""
+    side, device = max(network.eval().size), network.mean.device
+    found = probabilities(name, network, torch.linspace(0, 1, 6 * side * side, device=device).view(2, 3, side, side))
+    names = names or imagenet_names(found.shape[1])
+    if names is not None and len(names) != found.shape[1]:
+        raise GazebookError(f"{name} has {found.shape[1]} classes, and {len(names)} labels are given; correct --labels")
+    return Opened(name, network, names, found.shape[1], explainable)
 
 
 def unique_names(models: list[Opened]) -> list[Opened]:
