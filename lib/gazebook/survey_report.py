@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from textwrap import fill
 
 import jinja2
 import numpy as np
@@ -132,4 +133,4 @@ def shown_figure(found: Survey, ruler: str) -> Figure:
     titles = list(shown)[:WIDEST]
     count = min(SHOWN, *(len(shown[t]) for t in titles))
     cells = [[plots.as_images(shown[t][i : i + 1].numpy())[0] for t in titles] for i in range(count)]
-    return plots.image_grid(cells, rows=[""] * count, columns=[t.replace(", ", "\n") for t in titles], size=1.5)
+    return plots.image_grid(cells, rows=[""] * count, columns=[fill(t, 14) for t in titles], size=1.5)

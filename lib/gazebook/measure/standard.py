@@ -376,12 +376,12 @@ RULERS = {
         Ruler("adversarial", "Does some background fool it?", frozenset({"labels", "masks"}), _ten_backgrounds, _fooled,
               title=lambda k: f"background {k + 1}"),
         Ruler("noise", "Where does noise harm more?", frozenset({"labels", "masks"}), _noisy, _sensitivity,
-              title=lambda kind, level, mask, region: f"{kind} {level}\n{region}\n{mask} mask" if level in MIDDLE else None),
+              title=lambda kind, level, mask, region: f"{kind} {level} {region}, {mask} mask" if level in MIDDLE else None),
         Ruler("alignment", "Does it look at the object?", frozenset({"masks", "gradients"}), inside=_aligned),
         Ruler("attributes", "Does it need single attributes?", frozenset({"labels", "attributes"}), _greyed, _attribute_loss),
         Ruler("erasing", "Does it survive a box of noise?", frozenset(), _erased, _robust),
         Ruler("corruption", "Does it survive twelve corruptions?", frozenset(), _corrupted, _robust,
-              title=lambda name, severity: name.replace("_", "\n") if severity == SEVERITIES[1] else None),
+              title=lambda name, severity: name.replace("_", " ") if severity == SEVERITIES[1] else None),
         Ruler("sparsity", "Does its implicit background cover much?", frozenset({"maps"}), inside=_sparse),
     )
 }  # fmt: skip
