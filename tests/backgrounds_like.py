@@ -24,10 +24,10 @@ NINE = {
 
 
 def axes():
-    """The demo's, with three seeds, one pretrained model and five correlations."""
+    """The demo's, with three seeds, one pretrained model, six on photographs, and five correlations."""
     own = backgrounds.axes("demo", seeds=[0, 1, 2], correlations=[0.0, 0.25, 0.5, 0.75, 1.0])
     grown = {f"{k} epochs": {"epochs": k} for k in (1, 2, 3, 4, 5, 6)}
-    return dataclasses.replace(own, pretrained=("efficientnet-lite0",), family=grown)
+    return dataclasses.replace(own, pretrained=("efficientnet-lite0",), samples=tuple("abcdef"), family=grown)
 
 
 def record(run, accuracy, rows=(), **arrays) -> Record:
@@ -85,6 +85,9 @@ def fill(ledger: Ledger) -> Ledger:
         ledger.write(record(run, accuracy | {"mixed_same": 0.8 - 0.7 * less}))
     for run in backgrounds.pretrained(own):
         ledger.write(record(run, WHOLE | {"mixed_same": 0.86, "mixed_rand": 0.79}))
+    for k, run in enumerate(backgrounds.samples(own)):
+        better = {"original": 0.85 + 0.02 * k, "only_bg_t": 0.3 + 0.01 * k, "mixed_same": 0.7 + 0.02 * k}
+        ledger.write(record(run, WHOLE | better | {"mixed_rand": 0.55 + 0.04 * k}))
     return ledger
 
 

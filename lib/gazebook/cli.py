@@ -212,8 +212,9 @@ def measure(
     from gazebook import survey_report
     from gazebook.machine import choose_device
     from gazebook.measure import survey as surveys
-    from gazebook.measure.opened import Preprocessing, open_model, unique_names
+    from gazebook.measure.opened import open_model, unique_names
     from gazebook.measure.standard import Source, chosen_rulers
+    from gazebook.models.formats import Preprocessing
 
     *specs, where = arguments
     if not specs:

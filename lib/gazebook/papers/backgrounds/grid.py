@@ -15,6 +15,7 @@ from gazebook.measure.backgrounds import VARIANTS as ON_VARIANTS
 from gazebook.measure.construction import CONSTRUCTION
 from gazebook.measure.reliance import RENDERED
 from gazebook.models import IMAGENET
+from gazebook.models.pretrained import TFLITE
 from gazebook.runs import Run, check_overrides
 
 LARGE = "large"  # the ninth training set: all images of the classes, the paper's IN-9L
@@ -31,7 +32,8 @@ class Axes:
     `large` are the fields of the ninth training set. `evaluation` holds for all of the nine, with `reference_evaluation`
     added for the first seed's model of Original. `correlations` are those of background and class in the scenes on which
     BG-gap is put to the test, with fields and evaluation of their own. `family` are changes of the model of Original, by
-    name, for the chapter on progress. `pretrained` are names of ImageNet classifiers that are measured as they are.
+    name, for the chapter on progress. `pretrained` are names of ImageNet classifiers that are measured as they are on the same
+    images as these, `samples` those that are measured on photographs at full size.
     """
 
     fields: dict[str, Any]
@@ -46,11 +48,23 @@ class Axes:
     family_evaluation: dict[str, Any] = field(default_factory=lambda: {"draws": 3})
     pretrained: tuple[str, ...] = ()
     pretrained_evaluation: dict[str, Any] = field(default_factory=dict)
+    samples: tuple[str, ...] = ()
+    samples_evaluation: dict[str, Any] = field(default_factory=lambda: {"draws": 20})
     training_sets: tuple[str, ...] = TRAINING_SETS
 
 
 SCENES = {"data": "scenes", "head": "softmax", "lr": LR, "batch_size": 32, "augmentation": "flip"}
 TINY = {"data": "tiny_imagenet9", "head": "softmax", "lr": LR, "augmentation": "crop+flip"}
+SAMPLES = (
+    f"{TFLITE}mobilenet_v1_0.25_128_quant",
+    f"{TFLITE}mobilenet_v1_0.5_160_quant",
+    f"{TFLITE}mobilenet_v1_0.75_192_quant",
+    f"{TFLITE}mobilenet_v2_1.0_224_quant",
+    f"{TFLITE}tf2_mobilenet_v2_1.0_224_ptq",
+    "efficientnet-lite0",
+    "efficientnet-lite1",
+    "efficientnet-lite2",
+)
 TRUTH = {"data": {"background_correlation": 1.0}, "draws": 3, "rendered": True}
 AXES = {
     "demo": Axes(
@@ -90,6 +104,7 @@ AXES = {
         },
         pretrained=("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"),
         pretrained_evaluation={"draws": 1},
+        samples=SAMPLES,
     ),
     # the paper trains ResNet-50 at 224 px; this is its question at the size of the images that we can cut ourselves
     "paper": Axes(
@@ -205,6 +220,12 @@ def pretrained(axes: Axes) -> list[Run]:
     return [Run(study="backgrounds", trunk=name, **as_it_is, **kept) for name in axes.pretrained]
 
 
+def samples(axes: Axes) -> list[Run]:
+    """ImageNet classifiers as they are, on ImageNet-Samples-9: photographs at 256 pixels."""
+    as_it_is = {"head": IMAGENET, "epochs": None, "updates": 0, "evaluation": axes.samples_evaluation}
+    return [Run(study="backgrounds", data="imagenet_samples9", trunk=name, **as_it_is) for name in axes.samples]
+
+
 def released(names: Sequence[str]) -> list[Run]:
     """ImageNet classifiers on the released ImageNet-9, for who has it; in no profile's grid."""
     as_it_is = {"head": IMAGENET, "epochs": None, "updates": 0}
@@ -218,6 +239,7 @@ def parts(axes: Axes) -> dict[str, list[Run]]:
         "scenes": scenes(axes),
         "family": list(family(axes).values()),
         "pretrained": pretrained(axes),
+        "samples": samples(axes),
     }
 
 
@@ -233,12 +255,12 @@ def rulers(run: Run) -> tuple[Ruler, ...]:
 
 
 def grid(profile: str) -> list[Run]:
-    """All runs of the part, any-time: the nine training sets and the scenes of the first seed, a pretrained model, the family,
-    then the other seeds and models.
+    """All runs of the part, any-time: the nine training sets and the scenes of the first seed, the photographs, a pretrained
+    model, the family, then the other seeds and models.
     """
     own = AXES[profile]
     first = own.seeds[:1]
-    runs = [*sets(own, first), *scenes(own, first), *pretrained(own)[:1], *family(own).values()]
+    runs = [*sets(own, first), *scenes(own, first), *samples(own), *pretrained(own)[:1], *family(own).values()]
     for seed in own.seeds[1:]:
         runs += [*sets(own, (seed,)), *scenes(own, (seed,))]
     return [*runs, *pretrained(own)]

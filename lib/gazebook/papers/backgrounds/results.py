@@ -17,7 +17,7 @@ from gazebook.evidence.frame import tidy
 from gazebook.images.composite import VARIANTS
 from gazebook.ledger import Ledger, Record
 from gazebook.measure.backgrounds import categories, correctness
-from gazebook.papers.backgrounds.grid import AXES, LARGE, Axes, family, pretrained, scenes, trained_on
+from gazebook.papers.backgrounds.grid import AXES, LARGE, TFLITE, Axes, family, pretrained, samples, scenes, trained_on
 from gazebook.papers.backgrounds.grid import released as released_runs
 from gazebook.runs import Run
 
@@ -52,7 +52,8 @@ def results(ledger: Ledger, axes: Axes | str, *names: str) -> pd.DataFrame:
     "categories": shares of the kinds of images, and see `_needed`; "fooled": shares of foregrounds fooled within so many
     backgrounds, and "fooled, right before" of those that are classified rightly on Original; "inside": share of saliency
     inside the mask, and the mask's of the image; "original - mixed_rand" and so on: see PAIRS. Each with the 95% interval
-    over test images. Measure "pooled" are contrasts over seeds and images together. The other measures are as they were
+    over test images. In part "samples", whose classes are of unequal size, accuracies and contrasts alone, and each class
+    counts the same. Measure "pooled" are contrasts over seeds and images together. The other measures are as they were
     taken; draws of one condition are averaged. Labels: training_set, correlation.
     """
     axes = AXES[axes] if isinstance(axes, str) else axes
@@ -103,7 +104,7 @@ def reliance(frame: pd.DataFrame) -> pd.DataFrame:
 
 def models(frame: pd.DataFrame, *parts: str) -> pd.DataFrame:
     """Models whose progress is compared: a row each (mean over seeds), a column a variant. By default those of whole images;
-    `parts` names others, such as "pretrained".
+    `parts` names others, such as "pretrained" or "samples".
     """
     rows = select(frame, measure="accuracy", part=list(parts or ("sets", "family")))
     rows = rows if parts else natural(rows)
@@ -139,6 +140,7 @@ def _labelled(axes: Axes) -> dict[str, list[tuple[Run, dict]]]:
         "scenes": [(run, {"model": f"correlation {r:g}", "correlation": r}) for run, r in zip(scenes(axes), rho, strict=True)],
         "family": [(run, {"model": name, "training_set": "original"}) for name, run in family(axes).items()],
         "pretrained": [(run, {"model": run.trunk}) for run in pretrained(axes)],
+        "samples": [(run, {"model": run.trunk.removeprefix(TFLITE)}) for run in samples(axes)],
     }
 
 
@@ -159,6 +161,10 @@ def _per_image(record: Record) -> dict[str, np.ndarray]:
 
 
 def _rows(record: Record, values: dict[str, np.ndarray], named: dict) -> list[dict]:
+    if named["part"] == "samples":
+        labels = record.arrays["labels"]
+        kinds = {"accuracy": VARIANTS, "contrast": CONTRASTS}
+        return [named | {"measure": m, "condition": n} | _macro(values[n], labels) for m, names in kinds.items() for n in names]
     rows = [named | {"measure": "accuracy", "condition": name} | _share(values[name]) for name in VARIANTS if name in values]
     rows += [named | {"measure": "contrast", "condition": name} | _mean(values[name]) for name in CONTRASTS]
     kinds = {name: values["category"] == i for i, name in enumerate(metrics.CATEGORIES)}
@@ -229,6 +235,12 @@ def _mean(values: np.ndarray) -> dict:
         return {"n": 0, "value": float("nan"), "low": float("nan"), "high": float("nan")}
     low, high = metrics.mean_interval(values)
     return {"n": len(values), "value": float(values.mean()), "low": low, "high": high}
+
+
+def _macro(values: np.ndarray, labels: np.ndarray) -> dict:
+    """Mean of the classes' means with Welch's 95% interval over images."""
+    mean, low, high = metrics.mean_of_means_interval([values[labels == c] for c in np.unique(labels)])
+    return {"n": len(values), "value": mean, "low": low, "high": high}
 
 
 def _share(values: np.ndarray) -> dict:
