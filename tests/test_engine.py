@@ -211,3 +211,17 @@ def test_budgets_are_read_as_people_write_them():
 def test_cost_counts_images_shown():
     assert engine.cost(Run(study="s", train_images=1000, fraction=0.5, epochs=3)) == 1500
     assert engine.cost(Run(study="s", epochs=None, updates=7, batch_size=10)) == 70
+
+
+def test_a_machine_that_slept_keeps_its_workers():
+    with engine.cluster(1) as made:
+        made.wait_for_workers(1)
+        state = made.scheduler.workers[next(iter(made.scheduler.workers))]
+        state.last_seen -= 3600  # as after an hour without heartbeats
+
+        async def look() -> None:  # as it would on its own, minutes later
+            if "worker-ttl" in made.scheduler.periodic_callbacks:
+                await made.scheduler.check_worker_ttl()
+
+        made.sync(look)
+        assert len(made.scheduler.workers) == 1

@@ -42,6 +42,8 @@ STALE_SECONDS = 3600  # a partial file this old belongs to a process that was ki
 Rulers = Callable[[Run], Sequence[Ruler]]
 SETTINGS = {
     "logging": {"distributed": "critical"},  # what a user must know is told here
+    # a machine that slept for five minutes would otherwise drop its workers, and wait for others for ever
+    "distributed.scheduler.worker-ttl": None,
     "distributed.nanny.pre-spawn-environ": {
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
