@@ -225,3 +225,19 @@ def test_a_failing_notebook_is_kept_and_named_and_the_old_page_stays(tmp_path):
     assert output.read_text() == "the old page"
     assert sorted(p.name for p in output.parent.iterdir()) == ["a.failed.ipynb", "a.ipynb"]
     assert "ZeroDivisionError" in (output.parent / "a.failed.ipynb").read_text()
+
+
+def test_parameters_stand_once_with_the_values_in_force(tmp_path):
+    source = 'a: int = 1  # wie viele Bäume\nb: list = [\n    1,\n]  # more\nc = d = 2\ne: str = "ä"; f = None\n'
+    values = {"a": 20, "b": ["x", 3], "c": 5, "e": 'say "hi"', "f": 1.5}
+    assert book._with_values(source, values) == (
+        "a: int = 20  # wie viele Bäume\nb: list = ['x', 3]  # more\nc = d = 2\ne: str = 'say \"hi\"'; f = 1.5\n",
+        {"a", "b", "e", "f"},
+    )
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "", "language": "python"}})
+    notebook.cells = [nbformat.v4.new_code_cell("n: int = 1  # how many", metadata={"tags": ["parameters"]}),
+                      nbformat.v4.new_code_cell("print(n)")]  # fmt: skip
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    done = nbformat.read(book.execute(tmp_path / "in.ipynb", tmp_path / "out.ipynb", {"n": "7"}, progress=False), 4)
+    assert [cell.source for cell in done.cells] == ["n: int = 7  # how many", "print(n)"]
+    assert done.cells[1].outputs[0].text == "7\n"

@@ -201,7 +201,7 @@ def execute(notebook: Path, output: Path, given: dict[str, Any], progress: bool 
             kernel_manager_class=kernels.ForkingManager,
             extra_arguments=["--IPKernelApp.log_level=50"],  # no notice about TCP at each start, no traceback at its end
         )
-        _stamp(partial, fingerprint(notebook, values))
+        _stamp(partial, values, fingerprint(notebook, values))
         os.replace(partial, os.path.realpath(output))
     except PapermillExecutionError as error:
         os.replace(partial, failed)
@@ -338,10 +338,33 @@ def _copy_mathjax(target: Path) -> None:
     raise GazebookError("MathJax is not installed; run: make install")
 
 
-def _stamp(notebook: Path, value: str) -> None:
-    content = json.loads(notebook.read_text(encoding="utf-8"))
-    content["metadata"]["gazebook"] = {"fingerprint": value}
-    notebook.write_text(json.dumps(content, indent=1), encoding="utf-8")
+def _stamp(notebook: Path, values: dict[str, Any], digest: str) -> None:
+    """Its fingerprint goes into an executed notebook, and its parameters' values into the cell that sets them: papermill's
+    second cell, which contradicts the defaults above it, goes.
+    """
+    content = nbformat.read(notebook, as_version=4)
+    content.metadata["gazebook"] = {"fingerprint": digest}
+    tagged = {tag: cell for cell in content.cells for tag in cell.metadata.get("tags", ())}
+    if "injected-parameters" in tagged:
+        tagged["parameters"].source, set_there = _with_values(tagged["parameters"].source, values)
+        if set_there == set(values):
+            content.cells.remove(tagged["injected-parameters"])
+    nbformat.write(content, notebook)
+
+
+def _with_values(source: str, values: dict[str, Any]) -> tuple[str, set[str]]:
+    """A cell of parameters with these values as defaults, and the names of those that it sets one by one."""
+    lines = source.encode("utf-8").splitlines(keepends=True)  # ast counts bytes
+    starts = [sum(map(len, lines[:i])) for i in range(len(lines))]
+    whole, found = b"".join(lines), set()
+    for node in reversed(ast.parse(source).body):  # from the end: what stands before stays in its place
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        name, value = getattr(targets[0], "id", None), getattr(node, "value", None)
+        if name in values and len(targets) == 1 and value is not None:
+            first, last = starts[value.lineno - 1] + value.col_offset, starts[value.end_lineno - 1] + value.end_col_offset
+            whole = whole[:first] + repr(values[name]).encode("utf-8") + whole[last:]
+            found.add(name)
+    return whole.decode("utf-8"), found
 
 
 def _article(kind: str) -> str:
