@@ -87,6 +87,16 @@ class Chapter:
         verdicts = [f.verdict for f in found if f.claim.own == own]
         return {str(v): verdicts.count(v) for v in evidence.Verdict}
 
+    def answer(self, name: str, sentences: dict[str, str]) -> str:
+        """The sentence that fits the verdict on a claim ("else" for those not named), with its evidence: at the largest scale
+        that decides it, else at the one that is shown.
+        """
+        found = {scale: own[name] for scale, own in self.findings.items()}
+        decided = {scale: f for scale, f in found.items() if str(f.verdict) in ("supported", "contradicted", "mixed")}
+        scale, finding = next(iter(decided.items()), (getattr(self.axes, "scale", 0), self.finding(name)))
+        at = f", {scale:,} training images" if len(found) > 1 else ""
+        return f"{sentences.get(str(finding.verdict), sentences['else']).rstrip('.')} ({finding.evidence}{at})."
+
     def foot(self) -> HTML:
         """The provenance of the page."""
         return foot(self.profile, self.runs, self.ledger, **self.parameters)

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from gazebook import data, metrics
 from gazebook.data import superclasses
+from gazebook.data.class_map import imagenet_names
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import GazebookError
 from gazebook.explain import grad_cam, input_gradient
@@ -21,6 +23,7 @@ from gazebook.train import to_float
 BATCH = {"cpu": 250, "cuda": 2000}
 PRETRAINED_BATCH = {"cpu": 32, "cuda": 256}  # at the size that such a network wants
 MAPS = 9  # images whose saliency maps are kept, one of each class
+THUMBNAIL = 128  # pixels of the side of a picture that is published
 NONE = 255  # in the arrays: a class that is none of the set's
 
 
@@ -63,8 +66,32 @@ def saliency_inside(trained: Trained) -> Measured:
     return Measured(arrays=arrays)
 
 
+def picture(trained: Trained) -> Measured:
+    """One test image, by its place in a balanced order: rows "picture" with what the model says of each variant, and how sure
+    it is. Array picture uint8 [8, 3, H, W], at most THUMBNAIL pixels wide.
+    """
+    test = trained.test
+    place = test.balanced_order(0)[[trained.asked("picture")]]
+    chosen = test.select(place)
+    predict = Predictor(trained.model, test, trained.device)
+    names = imagenet_names(1000) if predict.superclass is not None else test.class_names
+    rows, shown = [], []
+    for name in composite.VARIANTS:
+        made = composite.variant(test, name).select(place) if name in composite.MIXED else composite.variant(chosen, name)
+        p = trained.probabilities(to_float(made.images))
+        right = bool(predict.labels(p).item() == chosen.labels.item())
+        row = {"split": "picture", "condition": name, "images": 1, "says": names[int(p.argmax())], "right": right}
+        rows.append(row | {"probability": round(float(p.amax()), 4)})
+        small = min(THUMBNAIL, made.images.shape[-1])
+        shown.append(
+            F.interpolate(made.images.float(), (small, small), mode="bilinear", antialias=True).round().to(torch.uint8)
+        )
+    return Measured(rows, {"picture": torch.cat(shown).round().to(torch.uint8).numpy()})
+
+
 OPTIONS = ("draws", "examples", "category_examples")
 VARIANTS = Ruler(variants, options=OPTIONS, check=check_counts(*OPTIONS))
+PICTURE = Ruler(picture, ("picture",), check=check_counts("picture"))
 SALIENCY = Ruler(saliency_inside, ("saliency",), check=check_counts("saliency"))
 
 

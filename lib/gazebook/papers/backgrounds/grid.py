@@ -10,7 +10,7 @@ from gazebook.errors import GazebookError
 from gazebook.images.composite import VARIANTS
 from gazebook.measure import Ruler
 from gazebook.measure.adversarial_backgrounds import ADVERSARIAL, STRENGTH
-from gazebook.measure.backgrounds import SALIENCY
+from gazebook.measure.backgrounds import PICTURE, SALIENCY
 from gazebook.measure.backgrounds import VARIANTS as ON_VARIANTS
 from gazebook.measure.construction import CONSTRUCTION
 from gazebook.measure.reliance import RENDERED
@@ -33,7 +33,8 @@ class Axes:
     added for the first seed's model of Original. `correlations` are those of background and class in the scenes on which
     BG-gap is put to the test, with fields and evaluation of their own. `family` are changes of the model of Original, by
     name, for the chapter on progress. `pretrained` are names of ImageNet classifiers that are measured as they are on the same
-    images as these, `samples` those that are measured on photographs at full size.
+    images as these, `samples` those that are measured on photographs at full size. `picture` is the place of the image that
+    opens the book, in a balanced order of the photographs, or without those, of the test images.
     """
 
     fields: dict[str, Any]
@@ -50,6 +51,7 @@ class Axes:
     pretrained_evaluation: dict[str, Any] = field(default_factory=dict)
     samples: tuple[str, ...] = ()
     samples_evaluation: dict[str, Any] = field(default_factory=lambda: {"draws": 20})
+    picture: int = 1
     training_sets: tuple[str, ...] = TRAINING_SETS
 
 
@@ -105,6 +107,7 @@ AXES = {
         pretrained=("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"),
         pretrained_evaluation={"draws": 1},
         samples=SAMPLES,
+        picture=21,
     ),
     # the paper trains ResNet-50 at 224 px; this is its question at the size of the images that we can cut ourselves
     "paper": Axes(
@@ -226,6 +229,12 @@ def samples(axes: Axes) -> list[Run]:
     return [Run(study="backgrounds", data="imagenet_samples9", trunk=name, **as_it_is) for name in axes.samples]
 
 
+def picture(axes: Axes) -> Run:
+    """One image cut eight ways before one model: a network of ImageNet where there are photographs, else the reference."""
+    networks = [run for run in samples(axes) if run.trunk == "efficientnet-lite0"]
+    return (networks or [reference(axes)])[0].replace(evaluation={"picture": axes.picture})
+
+
 def released(names: Sequence[str]) -> list[Run]:
     """ImageNet classifiers on the released ImageNet-9, for who has it; in no profile's grid."""
     as_it_is = {"head": IMAGENET, "epochs": None, "updates": 0}
@@ -240,6 +249,7 @@ def parts(axes: Axes) -> dict[str, list[Run]]:
         "family": list(family(axes).values()),
         "pretrained": pretrained(axes),
         "samples": samples(axes),
+        "picture": [picture(axes)],
     }
 
 
@@ -251,7 +261,7 @@ def checkpoints(axes: Axes) -> list[Run]:
 
 def rulers(run: Run) -> tuple[Ruler, ...]:
     """What the models of this paper are measured with."""
-    return ON_VARIANTS, ADVERSARIAL, STRENGTH, SALIENCY, RENDERED, CONSTRUCTION
+    return ON_VARIANTS, PICTURE, ADVERSARIAL, STRENGTH, SALIENCY, RENDERED, CONSTRUCTION
 
 
 def grid(profile: str) -> list[Run]:
@@ -260,7 +270,7 @@ def grid(profile: str) -> list[Run]:
     """
     own = AXES[profile]
     first = own.seeds[:1]
-    runs = [*sets(own, first), *scenes(own, first), *samples(own), *pretrained(own)[:1], *family(own).values()]
+    runs = [*sets(own, first), *scenes(own, first), picture(own), *samples(own), *pretrained(own)[:1], *family(own).values()]
     for seed in own.seeds[1:]:
         runs += [*sets(own, (seed,)), *scenes(own, (seed,))]
     return [*runs, *pretrained(own)]
