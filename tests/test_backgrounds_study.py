@@ -115,6 +115,30 @@ def test_scenes_are_drawn_again_on_their_home_and_on_random_backgrounds(run):
         measure(Trained(Sees(answers), asked, None, cut), backgrounds.rulers(asked))
 
 
+def test_one_picture_is_cut_eight_ways_and_each_is_named(run):
+    test = execution.evaluation_set(run)
+    place = test.balanced_order(0)[3]
+
+    class Sure(torch.nn.Module):
+        """Names the class of the picture where it sees it whole, else class 9, ninety times as likely as any other."""
+
+        def forward(self, x):
+            whole = (x[0] * 255).round().to(torch.uint8).equal(test.images[place])
+            return torch.log(torch.eye(10)[[int(test.labels[place]) if whole else 9]] * 0.89 + 0.01).expand(len(x), -1)
+
+    asked = run.replace(evaluation={"picture": 3})
+    found = measure(Trained(Sure(), asked, None, test), backgrounds.rulers(asked))
+    rows = [row for row in found.rows if row["split"] == "picture"]
+    assert [row["condition"] for row in rows] == list(composite.VARIANTS)
+    assert rows[0]["says"] == test.class_names[test.labels[place]] and rows[0]["right"]
+    assert {row["says"] for row in rows[1:]} == {test.class_names[9]} and rows[1]["probability"] == pytest.approx(
+        0.9 / 0.99, abs=1e-4
+    )
+    assert found.arrays["picture"].shape == (8, 3, 32, 32) and (found.arrays["picture"][0] == test.images[place].numpy()).all()
+    mixed = composite.variant(test, "mixed_rand").images[place]
+    assert (found.arrays["picture"][6] == mixed.numpy()).all()
+
+
 def test_saliency_shares_are_those_of_the_maps(run, record, tmp_path):
     weights = tmp_path / "w.safetensors"
     execute(run, weights_file=weights)

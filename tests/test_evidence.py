@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from gazebook import evidence
+from gazebook import evidence, pages
 from gazebook.evidence import Claim, Estimate, Verdict, hierarchical_interval, judge, scorecard
 from gazebook.evidence.claims import INDEPENDENT
 from gazebook.evidence.frame import COLUMNS, tidy
@@ -175,3 +175,21 @@ def test_the_hierarchical_bootstrap_keeps_its_level_and_agrees_by_hand():
     assert np.isnan(hierarchical_interval([[1.0], [2.0]]).low) is False or hierarchical_interval([[1.0], [2.0]]).n == 2
     constant = hierarchical_interval([[1.0, 1.0]] * 3)
     assert (constant.low, constant.high) == (1, 1)
+
+
+def test_an_answer_follows_the_verdict_at_the_largest_scale_that_decides():
+    few, many, other = (pd.Series(v, index=range(len(v))) for v in ([1.0], [1.0, 1.1, 0.9], [-1.0, -1.1, -0.9]))
+    claims = {name: Claim("7", "x", "", "", lambda f, v=v: v, "change", above=0) for name, v in
+              (("few", few), ("many", many), ("other", other))}  # fmt: skip
+    found = {name: judge([claim], FRAME)[0] for name, claim in claims.items()}
+    chapter = object.__new__(pages.Chapter)
+    chapter.axes = type("Axes", (), {"scale": 500})()
+    sentences = {"supported": "Yes.", "contradicted": "No.", "else": "Nobody knows."}
+    few, many, other = ({"7": found[name]} for name in ("few", "many", "other"))
+    for findings, expected in (
+        ({500: few, 40: many}, "Yes (change +1.00 [+0.75, +1.25], 3 seeds, 40 training images)."),
+        ({500: other, 40: many}, "No (change -1.00 [-1.25, -0.75], 3 seeds, 500 training images)."),
+        ({500: few}, "Nobody knows (change +1.00, 1 seed; too few seeds to decide)."),
+    ):
+        chapter.__dict__["findings"] = findings
+        assert chapter.answer("7", sentences) == expected
