@@ -15,6 +15,7 @@ import typer
 from gazebook.errors import GazebookError
 from gazebook.files import atomic_write, check_output, printable
 from gazebook.ledger import Ledger, describe
+from gazebook.machine import keep_memory
 from gazebook.runs import PROFILES
 
 app = typer.Typer(
@@ -424,6 +425,7 @@ def main() -> None:
     """Entry point: errors that a user can act on become one line and exit code 2."""
     for stream in (sys.stdout, sys.stderr):  # a console that lacks a character shows its code
         stream.reconfigure(errors="backslashreplace")
+    keep_memory()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _stop)

@@ -16,7 +16,7 @@ from uuid import uuid4
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
-from gazebook.machine import end_with_parent
+from gazebook.machine import end_with_parent, keep_memory
 
 PRELOADED = ["ipykernel.kernelapp", "gazebook.cli", "gazebook.pages", "gazebook.plots"]  # a fork imports the caller, too
 INLINE = "module://matplotlib_inline.backend_inline"  # matplotlib reads it when it is imported
@@ -103,6 +103,7 @@ def _context():
 def _kernel(arguments: list[str], environment: dict[str, str], folder: str) -> None:
     """In the forked process: a kernel as `python -m ipykernel_launcher` starts it."""
     end_with_parent()
+    keep_memory()
     gc.freeze()  # or a first collection would copy all that is shared with the process forked from
     os.setsid()  # Ctrl-C at the caller's terminal is the caller's
     os.environ.clear()

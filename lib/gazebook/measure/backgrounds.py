@@ -21,7 +21,7 @@ from gazebook.models import pretrained
 from gazebook.train import to_float
 
 BATCH = {"cpu": 250, "cuda": 2000}
-PRETRAINED_BATCH = {"cpu": 32, "cuda": 256}  # at the size that such a network wants
+PRETRAINED_BATCH = {"cpu": 4, "cuda": 256}  # at the size that such a network wants
 MAPS = 9  # images whose saliency maps are kept, one of each class
 THUMBNAIL = 128  # pixels of the side of a picture that is published
 NONE = 255  # in the arrays: a class that is none of the set's

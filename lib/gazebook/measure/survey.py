@@ -20,7 +20,7 @@ from gazebook.measure.opened import Opened, open_model, unique_names
 from gazebook.measure.standard import SHOWN, Answers, Looked, Row, Ruler, Source, answer, chosen_rulers, missing_needs
 from gazebook.metrics import mean_interval, share_interval
 
-BATCH = {"cpu": 32, "cuda": 256}
+PIXELS, FEWEST, MOST = 200_000, 4, 256  # of a batch on a CPU, which larger tensors slow down; images of a batch
 RESAMPLES = 1000
 COLUMNS = ("model", "against", "ruler", "measure", "condition", "level", "value", "low", "high", "n", "verdict")
 
@@ -119,7 +119,7 @@ def _by_ruler(ruler, live, source, maps, clean, found, device, progress) -> dict
     index = source.cut if "masks" in ruler.needs else source.order
     labels = source.images.labels[index]
     measured: dict[str, dict] = {m.name: {} for m in able}
-    parts = torch.arange(len(index)).split(BATCH.get(torch.device(device).type, 32))
+    parts = torch.arange(len(index)).split(batch_size(source, device))
     todo = list(able)
     try:
         for part in tqdm(parts, ruler.name, unit=" batches", disable=not progress, delay=2, leave=False):
@@ -175,6 +175,14 @@ def _one_batch(ruler: Ruler, models, source, index, part, labels, maps, measured
     return broken.items()
 
 
+def batch_size(source: Source, device: str) -> int:
+    """How many images are looked at together."""
+    if torch.device(device).type != "cpu":
+        return MOST
+    side = source.images.select(torch.zeros(1, dtype=torch.int64)).images.shape[-1]
+    return min(MOST, max(FEWEST, PIXELS // side**2))
+
+
 def as_bytes(images: torch.Tensor) -> torch.Tensor:
     """Images uint8, whatever they were."""
     return images if images.dtype == torch.uint8 else (images * 255).round().to(torch.uint8)
@@ -187,7 +195,7 @@ def _joined(parts: list):
 def _clean(model: Opened, source: Source, maps: dict, device: str) -> Answers:
     """A model's answers to the images as they are, in their order."""
     parts = []
-    for part in source.order.split(BATCH.get(torch.device(device).type, 32)):
+    for part in source.order.split(batch_size(source, device)):
         batch = source.images.select(part)
         parts.append(answer(model, batch.images, batch.labels, maps[model.name], device))
     return Answers.joined(parts)
