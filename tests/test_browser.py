@@ -102,6 +102,7 @@ PAGES = [
     "chapters/distraction/where-it-looks.html",
     "chapters/distraction/what-matters.html",
     "chapters/distraction/scorecard.html",
+    "chapters/synthesis/measure-your-own-model.html",
     "how-this-book-is-made.html",
     "glossary.html",
     "bibliography.html",
