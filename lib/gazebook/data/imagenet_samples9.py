@@ -55,7 +55,7 @@ def prepare(root: str | Path | None = None) -> Path:
         if (folder / ARCHIVE).is_file():
             return _unpacked(folder / ARCHIVE)
     raise GazebookError(
-        f"imagenet_samples9 is not here, and it may not be passed on; make it as README.md says and put {ARCHIVE} into "
+        f"imagenet_samples9 is not here, and it may not be passed on: put its images/ and masks/, or {ARCHIVE}, into "
         f"$GAZEBOOK_DATA/{TOP}"
     )
 
