@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from gazebook.explain import segmentation_mask
 from gazebook.files import atomic_write, printable
 from gazebook.ledger import project_folder
 from gazebook.measure.attention import read_attention
+from gazebook.measure.opened import unique_names
 from gazebook.models.foreign import ForeignMaps, from_python
 from gazebook.runs import Run
 from gazebook.train import checkpoint, to_float
@@ -91,15 +92,6 @@ def load_models(specs: Sequence[str | Path], size: int | None = None) -> tuple[l
     if not loaded:
         raise GazebookError("; ".join(failed or left_out[:1]))
     return unique_names(loaded), failed, len(left_out)
-
-
-def unique_names(models: Sequence[Audited]) -> list[Audited]:
-    """The models with names that differ: where two have the same name, a number is added."""
-    names = [model.name for model in models]
-    return [
-        replace(model, name=f"{model.name} ({names[: i + 1].count(model.name)})") if names.count(model.name) > 1 else model
-        for i, model in enumerate(models)
-    ]
 
 
 def published_models() -> list[Path]:

@@ -5,6 +5,7 @@ A name of timm or torchvision, an own module (PACKAGE.MODULE:NAME), a checkpoint
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -116,8 +117,8 @@ def _tried(name: str, network: Pretrained, names: tuple[str, ...] | None, explai
     return Opened(name, network, names, found.shape[1], explainable)
 
 
-def unique_names(models: list[Opened]) -> list[Opened]:
-    """The models with names that differ: where several have the same name, numbers are added."""
+def unique_names(models: Sequence) -> list:
+    """Models, dataclasses with a `name`, under names that differ: where several have the same, numbers are added."""
     names = [model.name for model in models]
     return [
         replace(model, name=f"{model.name} ({names[: i + 1].count(model.name)})") if names.count(model.name) > 1 else model

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -219,11 +219,15 @@ def _variants(source: Source, index: torch.Tensor, part: torch.Tensor) -> Iterat
     for name in composite.VARIANTS:
         if name not in composite.MIXED:
             yield (name, 0), composite.variant(batch, name).images
-    labels, classes = source.images.labels[index], len(source.images.class_names)
     for name in ("mixed_same", "mixed_rand"):
         for draw in range(DRAWS):
-            partner = composite.partners(labels, name, classes, draw)[part]
-            yield (name, draw), _before(source, batch, index[partner])
+            yield (name, draw), _before(source, batch, index[_partners(source, name, draw)[part]])
+
+
+@lru_cache(maxsize=2 * DRAWS)  # the same for every batch
+def _partners(source: Source, name: str, draw: int) -> torch.Tensor:
+    """Whose background each image that can be cut gets in a draw, as places among those."""
+    return composite.partners(source.images.labels[source.cut], name, len(source.images.class_names), draw)
 
 
 def _before(source: Source, batch: ImageSet, others: torch.Tensor) -> torch.Tensor:
@@ -244,8 +248,8 @@ def _background_gap(looked: Looked) -> list[Row]:
 
 def _ten_backgrounds(source: Source, index: torch.Tensor, part: torch.Tensor) -> Iterator:
     batch = source.images.select(index[part])
+    shift = torch.randperm(len(index) - 1, generator=torch.Generator().manual_seed(0))[:BACKGROUNDS] + 1
     for k in range(BACKGROUNDS):  # another image for each, never the same twice, never its own
-        shift = torch.randperm(len(index) - 1, generator=torch.Generator().manual_seed(0))[:BACKGROUNDS] + 1
         yield (k,), _before(source, batch, index[(part + shift[k % len(shift)]) % len(index)])
 
 
