@@ -42,6 +42,9 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+FROM_MAPS = tuple(p for p in PLACES if p != "cutout")  # places that an explanation tells, or its size
+
+
 class Peak(torch.nn.Module):
     """A model whose map is known: one feature, the picture's red channel at a quarter of its size, weighed by the class."""
 
@@ -79,7 +82,7 @@ def test_what_is_hidden_is_what_a_hand_computation_hides():
 
 def test_a_map_of_zeros_hides_nothing():
     x = bright(1, 2)
-    for place in PLACES:
+    for place in FROM_MAPS:
         hidden = Distraction(p=1, place=place).hidden(Peak(), x, torch.tensor([1]), generator())  # the class weighs it -1
         assert not hidden.any()
     made, _ = Distraction(p=1)(Peak(), x, torch.tensor([1]), generator())
@@ -92,7 +95,7 @@ def test_scaling_after_enlarging_always_hides_the_peak(trained, batch):
     assert hidden.flatten(1).any(dim=1)[positive].all()
 
 
-@pytest.mark.parametrize("place", PLACES[1:])
+@pytest.mark.parametrize("place", FROM_MAPS[1:])
 @pytest.mark.parametrize("th", [0.3, 0.85])
 def test_controls_hide_as_many_pixels_of_each_picture(trained, batch, place, th):
     own = Distraction(p=1, th=th).hidden(trained, *batch, generator())
@@ -142,9 +145,21 @@ def test_places_are_random_and_uniform(trained, batch):
 
 
 def test_an_area_is_what_is_hidden(trained, batch):
-    for place in PLACES:
+    for place in FROM_MAPS:
         hidden = Distraction(p=1, area=0.25, place=place).hidden(trained, *batch, generator())
         assert (hidden.flatten(1).sum(dim=1) == 256).all()
+
+
+def test_cutout_is_a_square_around_a_pixel_that_may_leave_the_image(batch):
+    """As published: the centre is uniform over the image. Of a square of 8 in 16 pixels, 7 by 7 lie inside on average."""
+    x = torch.zeros(20_000, 3, 16, 16)
+    hidden = Distraction(p=1, place="cutout", area=0.25).hidden(torch.nn.Identity(), x, torch.zeros(20_000), generator())
+    rows, columns = hidden.any(dim=2), hidden.any(dim=1)
+    assert torch.equal(hidden, rows[:, :, None] & columns[:, None, :])  # a rectangle, in one piece
+    assert (rows.int().diff(dim=1).abs().sum(dim=1) <= 2).all() and rows.sum(dim=1).min() == 4 and rows.sum(dim=1).max() == 8
+    # centre c covers c - 4 to c + 3: of 16 centres those near the ends lose 4, 3, 2, 1 and 1, 2, 3 pixels, 16 in all
+    assert hidden.float().mean() == pytest.approx((7 / 16) ** 2, abs=0.002)
+    assert rows.sum(dim=1).float().mean() == pytest.approx(7, abs=0.03)
 
 
 @pytest.mark.parametrize("fill", FILLS)
@@ -293,6 +308,7 @@ def test_grad_cam_of_a_transformers_tokens_is_that_of_pytorch_grad_cam(batch):
         ({"area": 2}, "give a number in"),
         ({"fill": "grey"}, "choose from zero, one, random, mean"),
         ({"place": "left"}, "choose from highest"),
+        ({"place": "cutout"}, "give area"),
         ({"at": "trunk", "fill": "one"}, "set fill to zero"),
         ({"wings": 2}, "cannot train distraction"),
     ],

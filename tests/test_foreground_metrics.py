@@ -107,6 +107,14 @@ def test_grey_replaces_the_region_alone(pictures):
     assert (made[inside] == 0.5).all() and torch.equal(made[~inside], images[~inside])
 
 
+def test_centred_masks_are_discs_in_the_middle_of_the_same_area():
+    own = torch.zeros(3, 9, 9, dtype=torch.bool)
+    own[0, 0, :5], own[1] = True, True
+    found = noise.centred(own)
+    assert found.flatten(1).sum(dim=1).tolist() == [5, 81, 0]
+    assert found[0].nonzero().tolist() == [[3, 4], [4, 3], [4, 4], [4, 5], [5, 4]]  # a plus, the smallest disc of five
+
+
 @given(st.integers(2, 40), st.integers(0, 5))
 def test_shuffled_masks_are_all_masks_of_others(n, seed):
     own = torch.arange(n)[:, None, None].expand(n, 2, 2)

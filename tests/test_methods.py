@@ -139,6 +139,20 @@ def test_the_learning_rate_rises_for_a_tenth_and_falls_to_nothing():
     assert rates[55] == pytest.approx(1.0) and rates[99] < 0.002
 
 
+def test_the_first_step_of_adamw_is_that_of_its_formula(scenes):
+    """Without weight decay: lr g / (|g| + epsilon) (Kingma & Ba 2015, algorithm 1, with corrected moments)."""
+    steps = {}
+    for epsilon in (1e-8, 1.0):
+        model = net("vit", dim=16, depth=1, heads=2)
+        before = model.head.maps.bias.detach().clone()
+        recipe = Recipe(epochs=None, updates=1, optimizer="adamw", lr=0.01, weight_decay=0.0, epsilon=epsilon, milestones=())
+        fit(model, scenes, recipe, progress=False)
+        gradient = model.head.maps.bias.grad
+        steps[epsilon] = before - model.head.maps.bias.detach()
+        assert torch.allclose(steps[epsilon], 0.01 * gradient / (gradient.abs() + epsilon), rtol=1e-3, atol=1e-7)
+    assert steps[1.0].abs().max() < 0.5 * steps[1e-8].abs().max()
+
+
 def test_adamw_resumes_to_the_same_weights(tmp_path, scenes):
     recipe = Recipe(epochs=3, batch_size=50, optimizer="adamw", lr=1e-3, schedule="cosine")
     whole = net("vit", dim=16, depth=1, heads=2)

@@ -31,7 +31,7 @@ def test_every_field_changes_the_key():
         "augmentation": "crop", "trunk": "resnet18", "trunk_options": {"stem": "plain"}, "head": "softmax",
         "head_options": {"r": 5.0}, "epochs": 3, "batch_size": 32, "lr": 0.1, "momentum": 0.0, "weight_decay": 0.0,
         "milestones": (0.5,), "gamma": 0.5, "precision": "fp32", "method": "mixing", "method_options": {"smoothing": 0.0},
-        "probe": True, "optimizer": "adamw", "schedule": "cosine", "evaluation": {"direct": 5}, "seed": 1,
+        "probe": True, "optimizer": "adamw", "epsilon": 7e-7, "schedule": "cosine", "evaluation": {"direct": 5}, "seed": 1,
     }  # fmt: skip
     keys = {base.key} | {base.replace(**{name: value}).key for name, value in other.items()}
     keys.add(base.replace(epochs=None, updates=7).key)

@@ -237,8 +237,9 @@ def fingerprint(notebook: Path, values: dict[str, Any]) -> str:
 
 
 def papers_of(notebook: Path) -> list[str]:
-    """The paper that a chapter is about, by its folder; all of them where that is none's."""
-    return [notebook.parent.name] if notebook.parent.name in PAPERS else list(PAPERS)
+    """The paper that a chapter is about, by its folder; all of them for the synthesis, and where that is none's."""
+    own = notebook.parent.name
+    return [own] if own in PAPERS and own != "synthesis" else list(PAPERS)
 
 
 def is_current(notebook: Path, output: Path, values: dict[str, Any]) -> bool:

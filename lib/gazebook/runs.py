@@ -39,13 +39,13 @@ REAL_OPTIONS = {"area", "background_correlation", "drop_path", "epsilon", "hidde
 class Run:
     """One training of one model and its evaluation.
 
-    Shares and probabilities are in [0, 1]; `milestones` are shares of the training's length; `lr` is the learning
-    rate at the start. `train_images` and `test_images` limit a split to that many images, class-balanced; None
+    Shares and probabilities are in [0, 1]; `milestones` are shares of the training's length; `lr` is the learning rate at
+    the start, `epsilon` AdamW's. `train_images` and `test_images` limit a split to that many images, class-balanced; None
     takes all. `fraction` is the class-balanced, nested, seeded share of those training images, and `variant` what becomes
     of them (see `images.composite`). Exactly one of `epochs` and `updates` gives the training's length; 0 updates leave a
     pretrained model as it is. `method` says what differs from plain training (see `train.methods`); with `probe` a linear
-    head is fitted afterwards to the frozen trunk. `evaluation` says what is measured beyond the default; its `data`
-    are options of the test images where they differ from `data_options`.
+    head is fitted afterwards to the frozen trunk. `evaluation` says what is measured beyond the default; its `data` are
+    options of the test images where they differ from `data_options`.
     """
 
     study: str
@@ -70,6 +70,7 @@ class Run:
     lr: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    epsilon: float = 1e-8
     milestones: tuple[float, ...] = (2 / 3, 5 / 6)
     gamma: float = 0.1
     schedule: str = "steps"

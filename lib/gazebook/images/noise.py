@@ -45,6 +45,14 @@ def ablate(images: torch.Tensor, regions: torch.Tensor, value: float = GREY) -> 
     return images * (1 - m) + value * m
 
 
+def centred(regions: torch.Tensor) -> torch.Tensor:
+    """A disc in the middle for each region, bool [N, H, W], of as many pixels: a mask that knows the object's size alone."""
+    height, width = regions.shape[-2:]
+    y, x = torch.arange(height) - (height - 1) / 2, torch.arange(width) - (width - 1) / 2
+    rank = (y[:, None] ** 2 + x**2).flatten().argsort(stable=True).argsort().view(height, width).to(regions.device)
+    return rank < regions.flatten(1).sum(dim=1)[:, None, None]
+
+
 def shuffled(regions: torch.Tensor, seed: int = 0) -> torch.Tensor:
     """Each image gets the region of another one: the same areas and shapes, in places that mean nothing."""
     order = torch.randperm(len(regions), generator=torch.Generator().manual_seed(seed))

@@ -32,6 +32,7 @@ SEVERITIES = (1, 3, 5)
 LEVELS = {"sigma": (30, 60, 120), "l2": (25, 50, 100)}  # paper 3's, of noise: 1/255, and L2 norms at 224 pixels
 MIDDLE = (60, 50)  # of the levels, for the report
 REGIONS = ("foreground", "background")
+MASKS = ("own", "shuffled", "centred")  # of the image; of another one, and a disc in the middle, as controls
 BINS = 15  # of the ECE
 SHOWN = 4  # images of the report's figures
 
@@ -264,7 +265,7 @@ def _fooled(looked: Looked) -> list[Row]:
 def _noisy(source: Source, index: torch.Tensor, part: torch.Tensor) -> Iterator:
     batch = source.images.select(index[part])
     other = torch.arange(len(index)).roll(1)[part]  # a mask of another image, each used once
-    masks = {"own": batch.masks, "shuffled": source.images.select(index[other]).masks}
+    masks = {"own": batch.masks, "shuffled": source.images.select(index[other]).masks, "centred": noise.centred(batch.masks)}
     images, side = to_float(batch.images), batch.images.shape[-1]
     for kind, levels in LEVELS.items():
         for level in levels:
@@ -284,11 +285,14 @@ def _sensitivity(looked: Looked) -> list[Row]:
     for kind, levels in LEVELS.items():
         mean = [
             np.mean([looked.right(kind, level, mask, region) for level in levels], axis=0)
-            for mask in ("own", "shuffled") for region in REGIONS
+            for mask in MASKS for region in REGIONS
         ]  # fmt: skip
-        rows.append(Row("RFS", np.stack(mean[:2], axis=1), f"{kind}, own masks", statistic=_rfs))
-        rows.append(Row("RFS", np.stack(mean[2:], axis=1), f"{kind}, shuffled masks", statistic=_rfs))
-        rows.append(Row("RFS, own minus shuffled masks", np.stack(mean, axis=1), kind, statistic=_rfs_difference))
+        for i, mask in enumerate(MASKS):
+            own = mean[2 * i : 2 * i + 2]
+            rows.append(Row("RFS", np.stack(own, axis=1), f"{kind}, {mask} masks", statistic=_rfs))
+            if i:
+                both = np.stack([*mean[:2], *own], axis=1)
+                rows.append(Row(f"RFS, own minus {mask} masks", both, kind, statistic=_rfs_difference))
     return rows
 
 

@@ -13,12 +13,16 @@ from tqdm import tqdm
 
 from gazebook import data
 from gazebook.data.class_folders import ClassFolder, open_folder
-from gazebook.data.class_map import class_map
+from gazebook.data.class_map import class_map, imagenet_names
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import GazebookError
-from gazebook.measure.opened import Opened, open_model, unique_names
+from gazebook.measure.opened import Opened, as_model, open_model, unique_names
+from gazebook.measure.ruler import Measured, Trained
+from gazebook.measure.ruler import Ruler as RunRuler
 from gazebook.measure.standard import SHOWN, Answers, Looked, Row, Ruler, Source, answer, chosen_rulers, missing_needs
 from gazebook.metrics import mean_interval, share_interval
+from gazebook.models import pretrained
+from gazebook.runs import Run
 
 PIXELS, FEWEST, MOST = 200_000, 4, 256  # of a batch on a CPU, which larger tensors slow down; images of a batch
 RESAMPLES = 1000
@@ -263,3 +267,31 @@ def estimated(values: np.ndarray, statistic=None, share: bool = False, seed: int
         found.append(statistic(weights @ values))
     half = 1.96 * float(np.std(found, ddof=1))
     return value, value - half, value + half, n
+
+
+# of a run in the ledger ---------------------------------------------------------------------------------------------------
+
+
+def surveyed(trained: Trained) -> Measured:
+    """Rows "survey": what the rulers that a run names say of its model on its test images, or on `images` of them, with 95%
+    intervals over images.
+    """
+    model, names = trained.model, trained.test.class_names
+    if isinstance(model, pretrained.Pretrained):
+        black_box = trained.run.trunk.startswith(pretrained.TFLITE)
+        opened = Opened(trained.run.trunk, model, imagenet_names(1000), 1000, not black_box)
+    else:
+        opened = as_model(model, size=trained.test.images.shape[-1], class_names=names, device=str(trained.device))
+    source = Source.of(trained.test, trained.asked("images"))
+    found = survey([opened], source, trained.asked("rulers"), device=str(trained.device), progress=False)
+    if problems := [*found.failed, *found.left_out]:
+        raise GazebookError(f"run {trained.run.key} cannot be measured ({'; '.join(problems)}); leave these rulers out")
+    kept = found.frame.drop(columns=["model", "against", "verdict"]).rename(columns={"n": "images"})
+    return Measured([{"split": "survey"} | row for row in kept.astype(object).where(kept.notna(), None).to_dict("records")])
+
+
+def _check_rulers(run: Run, test: ImageSet) -> None:
+    chosen_rulers(tuple(run.evaluation["rulers"]))
+
+
+SURVEY = RunRuler(surveyed, ("rulers",), ("images",), check=_check_rulers)

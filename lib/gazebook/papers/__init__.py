@@ -1,4 +1,4 @@
-"""The papers: which runs each needs, what their models are measured with, the frame of their results, and their claims.
+"""The papers, and the synthesis of all: which runs each needs, what measures their models, their results, their claims.
 
 A paper is a package with `TITLE`, `CLAIMS`, `AXES`, `grid(profile) -> list[Run]` (any-time order: coarse axes first),
 `rulers(run)`, `results(ledger, axes or profile) -> frame`, `gate(frame)` and `checkpoints(axes)`.
@@ -16,7 +16,7 @@ from gazebook.errors import GazebookError
 from gazebook.evidence import Finding
 from gazebook.ledger import Ledger
 from gazebook.measure import Ruler
-from gazebook.papers import backgrounds, distraction, foregrounds, scribe
+from gazebook.papers import backgrounds, distraction, foregrounds, scribe, synthesis
 from gazebook.runs import PROFILES, Run
 
 PAPERS: dict[str, ModuleType] = {
@@ -24,6 +24,7 @@ PAPERS: dict[str, ModuleType] = {
     "backgrounds": backgrounds,
     "foregrounds": foregrounds,
     "distraction": distraction,
+    "synthesis": synthesis,
 }
 
 __all__ = ["PAPERS", "complete", "findings", "grid", "paper", "rulers", "scorecards"]

@@ -12,7 +12,7 @@ from gazebook.errors import GazebookError
 from gazebook.explain.saliency import class_weighted_maps, minmax_normalize, upsample
 
 FILLS = ("zero", "one", "random", "mean")
-PLACES = ("highest", "lowest", "shifted", "box")
+PLACES = ("highest", "lowest", "shifted", "box", "cutout")
 INPUT = "input"
 
 
@@ -27,7 +27,8 @@ class Distraction:
 
     `place` "highest" is the paper's. The others hide the same number of pixels elsewhere: "lowest" where the map before its
     ReLU is lowest, "shifted" the same shape moved around the picture's borders by a random amount, "box" a square at a random
-    place (Cutout; DeVries & Taylor 2017). With `area` that share of each image is hidden instead of what is above `th`.
+    place. With `area` that share of each image is hidden instead of what is above `th`; "cutout" (DeVries & Taylor 2017) needs
+    it: a square of that share of the image around a pixel drawn evenly, so that part of it may lie outside.
 
     `at` names a module of the model, such as "trunk.blocks.1": its features are explained and hidden instead of the picture's
     pixels (the paper's outlook, section 6), by zeros.
@@ -47,6 +48,8 @@ class Distraction:
         for name, value in (("p", self.p), ("th", self.th), ("area", 0 if self.area is None else self.area)):
             if not 0 <= value <= 1:
                 raise GazebookError(f"{name} is {value}; give a number in [0, 1]")
+        if self.place == "cutout" and (self.area is None or self.at != INPUT):
+            raise GazebookError("cutout hides a share of the image, not features; give area, and leave out at")
         if self.at != INPUT and self.fill != "zero":
             raise GazebookError(f"features of {self.at} can be hidden by zeros alone, not {self.fill}; set fill to zero")
 
@@ -64,6 +67,8 @@ class Distraction:
 
     def hidden(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """What is hidden of images float [N, 3, H, W]: bool [N, H, W], or of the features of `at`, bool [N, h, w]."""
+        if self.place == "cutout":
+            return _cutout(round((self.area * images[0, 0].numel()) ** 0.5), images[:, 0], generator)
         if self.place == "box" and self.area is not None and self.at == INPUT:  # needs no explanation
             return _boxes(self._count(images[:, 0]), images.shape[-2:], generator)
         layer = None if self.at == INPUT else _layer(model, self.at)
@@ -119,6 +124,20 @@ def _boxes(count: torch.Tensor, size: tuple[int, int], generator: torch.Generato
     y, x = torch.arange(h, device=count.device)[:, None] - top, torch.arange(w, device=count.device) - left
     side = side[:, None, None]
     return (y >= 0) & (x >= 0) & (y < side) & (x < side) & (y * side + x < count[:, None, None])
+
+
+def _cutout(side: int, like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """A square around a random pixel of each of [N, H, W], as far as it lies in the image: bool like it."""
+    n, *size = like.shape
+    y, x = (_interval(torch.randint(length, (n, 1), generator=generator), side, length) for length in size)
+    return (y[:, :, None] & x[:, None, :]).to(like.device)
+
+
+def _interval(centre: torch.Tensor, side: int, length: int) -> torch.Tensor:
+    """Places less than half a side from the centres int64 [N, 1]: bool [N, length]."""
+    start = centre - side // 2
+    at = torch.arange(length)
+    return (at >= start) & (at < start + side)
 
 
 def _layer(model: nn.Module, name: str) -> nn.Module:

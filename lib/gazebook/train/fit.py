@@ -33,7 +33,7 @@ class Recipe:
 
     Give `epochs` or `updates`. `schedule` "steps" multiplies the learning rate by `gamma` at `milestones`, shares of the
     training; "cosine" lets it rise linearly for a tenth of the training, then fall to 0. `optimizer` is sgd (with `momentum`)
-    or adamw; `precision` bf16 (autocast; weights, BatchNorm and pooling stay float32) or fp32.
+    or adamw (with `epsilon`); `precision` bf16 (autocast; weights, BatchNorm and pooling stay float32) or fp32.
     """
 
     epochs: int | None = 30
@@ -43,6 +43,7 @@ class Recipe:
     lr: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    epsilon: float = 1e-8
     milestones: tuple[float, ...] = (2 / 3, 5 / 6)
     gamma: float = 0.1
     schedule: str = "steps"
@@ -134,7 +135,7 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     options = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "foreach": True}
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, **options)
-    return torch.optim.AdamW(model.parameters(), **options)
+    return torch.optim.AdamW(model.parameters(), eps=recipe.epsilon, **options)
 
 
 def _step_function(model, optimizer, recipe, device, intervene, compile):

@@ -4,6 +4,9 @@ Most were written as predicates before any result of the cpu profile was looked 
 CIFAR-10; a review then changed 4, 20, 24, C6 and C8 when one seed was known. In the second edition, when 135 runs were known,
 all became effects over seeds, conjunctions were split, and claims about data sets whose baseline does not train to 95% are no
 longer judged: where a network underfits, a regulariser cannot show. 10, 12 and 13 are arithmetic on the paper's own tables.
+Claims 1 and 3 moved to fine-tuned networks, and C10 was added as the one contrast about them (half a point is the smallest
+effect of interest), before any of those networks was trained but a baseline of another seed, of which training accuracy
+alone was read. C6 was about a black box that stays in the image, and moved to Cutout as published before its first run.
 """
 
 from __future__ import annotations
@@ -19,9 +22,9 @@ from gazebook.papers.distraction.grid import (
     BASE,
     BOX,
     CONFUSABLE,
+    CUTOUT,
     FINE,
     IMAGES,
-    LARGE,
     LATE,
     LOWEST,
     ONE,
@@ -30,6 +33,7 @@ from gazebook.papers.distraction.grid import (
     STREAMS,
     TH,
     TITLES,
+    TUNED,
     ZERO,
     P,
 )
@@ -54,9 +58,9 @@ def regime(*names: str):
     return needs
 
 
-def testable(frame: pd.DataFrame) -> tuple[str, ...]:
-    """The fine-grained data sets whose baseline trains far enough; all of them where none does."""
-    own = fine_grained(frame)
+def testable(frame: pd.DataFrame, names: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Of these data sets (of the fine-grained without names) those whose baseline trains far enough; all where none does."""
+    own = names or fine_grained(frame)
     return tuple(n for n in own if trained(frame).get(n, 0) >= TRAINED) or own
 
 
@@ -68,18 +72,17 @@ def by_data(columns: dict[str, pd.Series]) -> pd.DataFrame:
 
 
 def gains(measure: str, condition: str, method: str, against: str = BASE, names: tuple[str, ...] = (), sign: int = 1):
-    """A method minus another in a metric: a column a data set (by default see `testable`)."""
-
-    def effect(frame: pd.DataFrame) -> pd.DataFrame:
-        where = names or testable(frame)
-        return by_data({n: sign * per_seed(frame, n, measure, condition, method, against) for n in where})
-
-    return effect
+    """A method minus another in a metric: a column a data set that is testable, of those named."""
+    return lambda frame: _differences(frame, testable(frame, names), measure, condition, method, against, sign=sign)
 
 
 def everywhere(measure: str, condition: str, method: str, against: str = BASE, sign: int = 1):
     """The same on all data sets."""
-    return lambda frame: gains(measure, condition, method, against, frame.attrs.get("sets", ()), sign)(frame)
+    return lambda frame: _differences(frame, frame.attrs.get("sets", ()), measure, condition, method, against, sign=sign)
+
+
+def _differences(frame: pd.DataFrame, names: tuple[str, ...], *what: str, sign: int) -> pd.DataFrame:
+    return by_data({name: sign * per_seed(frame, name, *what) for name in names})
 
 
 def best_gain(frame: pd.DataFrame) -> pd.DataFrame:
@@ -187,11 +190,11 @@ BOTH = {"needs": regime()}
 CLAIMS = (
     *(Claim(f"{no}{letter}", f"{method} beats the baseline's accuracy on the {which} fine-grained set.", T1, paper[i],
             gains("clean", "accuracy", method, names=(name,)), **GAIN, needs=regime(name))
-      for no, which, name, paper in (("1", "first", IMAGES, ("Cars +2.9", "+2.7", "+1.8")),
+      for no, which, name, paper in (("1", "first", TUNED, ("Cars +2.9", "+2.7", "+1.8")),
                                      ("2", "second", CONFUSABLE, ("Aircraft +1.8", "+1.3", "+0.7")))
       for i, (letter, method) in enumerate(zip("abc", OURS, strict=True))),
     *(Claim(f"3{letter}", f"So does 0-occlusion in {score.replace('_', ' ').replace('f1', 'F1')} on both.", T1, "6 of 6",
-            gains("clean", score, ZERO, names=(IMAGES, CONFUSABLE)), **GAIN, needs=regime(IMAGES, CONFUSABLE))
+            gains("clean", score, ZERO, names=(TUNED, CONFUSABLE)), **GAIN, needs=regime(TUNED, CONFUSABLE))
       for letter, score in zip("abc", PRF, strict=True)),
     Claim("4", "The best gain is about two points or more (at least 1.8).", T1, "2.9 and 1.8", best_gain, "gain", above=0.018,
           **POINTS, **BOTH),
@@ -219,7 +222,7 @@ CLAIMS = (
           lambda f: bool((recalls(f) > 0).sum() == 8)),
     Claim("13", "And in the four largest classes.", T3, "as stated", lambda f: bool((recalls(f)[list(LARGEST)] > 0).all())),
     Claim("14", "On erased images accuracy is higher.", T4, ".60, .59", everywhere("erased", "accuracy", ZERO), **GAIN,
-          needs=regime(STREAMS, FINE, IMAGES, CONFUSABLE)),
+          needs=regime(STREAMS, FINE, IMAGES, TUNED, CONFUSABLE)),
     *(Claim(f"15{letter}", f"And so is macro {name} (streams).", T4, "by .01", streams("erased", f"macro_{score}"), **GAIN,
             needs=regime(STREAMS))
       for letter, name, score in (("a", "precision", "precision"), ("b", "recall", "recall"), ("c", "F1", "f1"))),
@@ -227,7 +230,7 @@ CLAIMS = (
           "Table 3 obeys, Table 4 does not", identity, own=True),
     Claim("17", "Accuracy suffers less from erasing.", T4, "falls by .08, as the baseline's",
           everywhere("region", "drop", ZERO, sign=-1), "smaller by", above=0, **POINTS,
-          needs=regime(STREAMS, FINE, IMAGES, CONFUSABLE)),
+          needs=regime(STREAMS, FINE, IMAGES, TUNED, CONFUSABLE)),
     Claim("18", "Heat maps have larger regions.", FIG, "images", larger, **DIFFERENCE),
     Claim("19", "And more of them.", FIG, "images", region("regions"), **DIFFERENCE),
     Claim("20a", "Regions that the baseline used are used too: at least nine tenths.", FIG, "images", contained, "share",
@@ -253,12 +256,14 @@ CLAIMS = (
           gains("region", "least of one removed", ZERO, names=(FINE,)), own=True, **GAIN),
     Claim("C5", "More than the same shapes elsewhere do.", BOOK, "not tested",
           gains("region", "least of one removed", ZERO, SHIFTED, (FINE,)), own=True, **GAIN),
-    Claim("C6", "A black box over a quarter of every image beats it.", BOOK, "not tested",
-          gains("clean", "accuracy", LARGE, ZERO), own=True, **GAIN),
+    Claim("C6", "Cutout, a grey square of a quarter of every image, beats it.", BOOK, "not tested",
+          gains("clean", "accuracy", CUTOUT, ZERO), own=True, **GAIN),
     Claim("C7", "Hiding the last features beats hiding pixels.", "section 6, as an outlook", "not tested",
           gains("clean", "accuracy", LATE, ZERO), own=True, **GAIN),
     Claim("C8", "p = .25 and th = .85 are the best of those tried.", "section 4.2", "preliminary experiments", paper_setting,
           "lead", above=0, own=True, **POINTS),
     Claim("C9", "A split by frames instead of events overstates accuracy.", BOOK, "split by events", leak, "overstated by",
           above=0, own=True, **POINTS),
+    Claim("C10", "Where a pretrained network overfits, hiding what it looks at beats the same shapes elsewhere.", BOOK,
+          "not tested", gains("clean", "accuracy", ZERO, SHIFTED, (TUNED,)), own=True, least=0.005, **GAIN),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from gazebook.runs import Run, check_overrides
 
 BASE, ZERO, ONE, RANDOM, MEAN = "baseline", "0-occlusion", "1-occlusion", "R-occlusion", "mean-occlusion"
 SHIFTED, BOX, LOWEST = "same shape elsewhere", "box of equal area", "lowest values"
-LARGE, EARLY, LATE = "large box always", "hidden features (middle)", "hidden features (last)"
+CUTOUT, EARLY, LATE = "Cutout", "hidden features (middle)", "hidden features (last)"
 P, TH = 0.25, 0.85  # the paper's (section 4.2)
 # how each differs from plain training, as options of train.distraction
 METHODS: dict[str, dict[str, Any] | None] = {
@@ -27,17 +27,16 @@ METHODS: dict[str, dict[str, Any] | None] = {
     BOX: {"p": P, "th": TH, "place": "box"},
     LOWEST: {"p": P, "th": TH, "place": "lowest"},
     MEAN: {"p": P, "th": TH, "fill": "mean"},
-    # Cutout's size for CIFAR-10, but harsher: its square may leave the image, and has the mean colour
-    LARGE: {"p": 1.0, "place": "box", "area": 0.25},
+    CUTOUT: {"p": 1.0, "place": "cutout", "area": 0.25, "fill": "mean"},  # of its size for CIFAR-10
     EARLY: {"p": P, "th": TH, "at": "middle"},  # the modules of Setting.layers
     LATE: {"p": P, "th": TH, "at": "last"},
 }
 PAPER = (BASE, ZERO, RANDOM, ONE)  # the columns of Table 1
 CONTROLS = (SHIFTED, BOX, LOWEST)
-FINE, IMAGES, CONFUSABLE, STREAMS = "fine", "images", "confusable", "streams"
+FINE, IMAGES, TUNED, CONFUSABLE, STREAMS = "fine", "images", "tuned", "confusable", "streams"
 TITLES = {
-    FINE: "fine-grained scenes", IMAGES: "Tiny ImageNet, 42 classes", CONFUSABLE: "CIFAR-10, six confusable classes",
-    STREAMS: "photo streams",
+    FINE: "fine-grained scenes", IMAGES: "Tiny ImageNet, 42 classes", TUNED: "Tiny ImageNet, fine-tuned",
+    CONFUSABLE: "CIFAR-10, six confusable classes", STREAMS: "photo streams",
 }  # fmt: skip
 # fields that the axes vary
 VARIED = {"study", "data", "head", "method", "method_options", "seed", "evaluation"}
@@ -79,6 +78,11 @@ SMALL = {"head": "softmax", "lr": 0.05, "batch_size": 32, "augmentation": "flip"
 GROUPS = {"classes": ["automobile", "truck", "cat", "dog", "deer", "horse"]}
 SYNSETS = {"superclasses": list(NAMES)}
 WIDE = {"trunk_options": {"widths": [24, 48, 96], "strides": [2, 2, 1]}}
+# how the paper trains (section 4.2)
+AS_PAPER = {
+    "head": "softmax", "optimizer": "adamw", "lr": 5e-5, "epsilon": 7e-7, "weight_decay": 0.0, "milestones": (),
+    "batch_size": 16,
+}  # fmt: skip
 RESNET18_LAYERS = ("trunk.layers.2", "trunk.layers.3")
 STREAM_OPTIONS = ("of", "of_options", "largest", "test_largest", "imbalance", "frames", "oversample")
 STREAM_METHODS = (BASE, ZERO, SHIFTED)
@@ -88,7 +92,7 @@ AXES = {
             FINE: Setting(
                 SMALL | {"data": "fine_scenes", "train_images": 1500, "test_images": 300, "epochs": 12, "augmentation": "none"},
                 MAPS | {"maps": 100, "parts": True},
-                _seeds(1, 1, methods=(*PAPER, *CONTROLS, LARGE, LATE)),
+                _seeds(1, 1, methods=(*PAPER, *CONTROLS, CUTOUT, LATE)),
             ),
             STREAMS: Setting(
                 SMALL | {"data": "photo_streams", "epochs": 4,
@@ -109,13 +113,21 @@ AXES = {
             CONFUSABLE: Setting(
                 SMALL | {"data": "cifar10", "data_options": GROUPS, "train_images": 6000, "epochs": 20},
                 MAPS | {"maps": 300},
-                _seeds(3, 4, methods=(*PAPER, *CONTROLS, LARGE)),
+                _seeds(3, 4, methods=(*PAPER, *CONTROLS, CUTOUT)),
             ),
             IMAGES: Setting(
                 SMALL | WIDE | {"data": "tiny_imagenet", "data_options": SYNSETS, "train_images": 8400, "epochs": 15,
                                 "augmentation": "crop+flip"},
                 MAPS | {"maps": 300},
                 _seeds(3, 3, methods=(*PAPER, SHIFTED, BOX)),
+            ),
+            # 100 images a class, and a rate at which it learns them by heart in ten epochs
+            TUNED: Setting(
+                AS_PAPER | {"data": "tiny_imagenet", "data_options": SYNSETS, "train_images": 4200, "epochs": 10, "lr": 3e-4,
+                            "milestones": (0.7,), "trunk": "pretrained/efficientnet-lite0", "trunk_options": {"size": 112},
+                            "augmentation": "flip", "precision": "fp32"},
+                MAPS | {"maps": 300},
+                _seeds(3, 5, often=(BASE, ZERO, SHIFTED, BOX), methods=(BASE, ZERO, SHIFTED, BOX, RANDOM, ONE)),
             ),
             STREAMS: Setting(
                 SMALL | {"data": "photo_streams", "epochs": 12,
@@ -138,13 +150,13 @@ AXES = {
                 SMALL | {"data": "cifar10", "data_options": GROUPS, "trunk": "resnet18", "epochs": 30, "batch_size": 128,
                          "augmentation": "crop+flip"},
                 MAPS | {"maps": 500},
-                _seeds(3, 3, methods=(*PAPER, *CONTROLS, LARGE)),
+                _seeds(3, 3, methods=(*PAPER, *CONTROLS, CUTOUT)),
             ),
             IMAGES: Setting(
                 SMALL | {"data": "tiny_imagenet", "data_options": SYNSETS, "trunk": "resnet18", "batch_size": 128,
                          "trunk_options": {"stem": "plain"}, "epochs": 60, "augmentation": "crop+flip"},
                 MAPS | {"maps": 500},
-                _seeds(3, 3, methods=(*PAPER, *CONTROLS, LARGE)),
+                _seeds(3, 3, methods=(*PAPER, *CONTROLS, CUTOUT)),
             ),
             STREAMS: Setting(
                 SMALL | {"data": "photo_streams", "trunk": "resnet18", "epochs": 30, "batch_size": 128,
@@ -259,10 +271,9 @@ def fine_tuned(
     `trunk` as in `models.pretrained`. In no profile's grid; wants a GPU and images at 224 px.
     """
     size = (options or {}).get("size", 250 if data == "egofoodplaces" else 224)
-    fields = {
+    fields = AS_PAPER | {
         "data": data, "data_options": options or {}, "fraction": 1.0 if data == "egofoodplaces" else 0.75,
-        "trunk_options": {"size": size}, "trunk": f"pretrained/{trunk}", "head": "softmax",
-        "optimizer": "adamw", "lr": 5e-5, "weight_decay": 0.0, "milestones": (), "batch_size": 16, "epochs": epochs,
+        "trunk_options": {"size": size}, "trunk": f"pretrained/{trunk}", "epochs": epochs,
         "augmentation": "flip+rotate40+shift_channels+brightness", "evaluation": {"erased": True, "maps": 500},
     }  # fmt: skip
     return [Run(study="distraction", seed=seed, **fields, **_method(METHODS[name])) for seed in seeds for name in methods]

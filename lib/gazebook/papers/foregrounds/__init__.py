@@ -4,6 +4,11 @@ from gazebook.papers.foregrounds.claims import CLAIMS
 from gazebook.papers.foregrounds.grid import (
     AXES,
     MODELS,
+    PROBED,
+    RESNET,
+    SIMCLR,
+    VIT,
+    Axes,
     axes,
     checkpoints,
     cues,
@@ -22,6 +27,6 @@ from gazebook.papers.foregrounds.results import gate, results
 TITLE = "RIVAL10: sensitivity to foregrounds, backgrounds and attributes"
 
 __all__ = [
-    "AXES", "CLAIMS", "MODELS", "TITLE", "axes", "checkpoints", "cues", "gate", "grid", "images", "on_images", "on_scenes",
-    "parts", "pretrained", "results", "rulers", "scenes", "with_cue",
+    "AXES", "CLAIMS", "MODELS", "PROBED", "RESNET", "SIMCLR", "TITLE", "VIT", "Axes", "axes", "checkpoints", "cues", "gate",
+    "grid", "images", "on_images", "on_scenes", "parts", "pretrained", "results", "rulers", "scenes", "with_cue",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from gazebook.measure.attributes import ATTRIBUTES
 from gazebook.measure.noise import CLEAN, NOISE
 from gazebook.measure.reliance import CONFLICT
 from gazebook.measure.saliency import ALIGNMENT, CUE, WORST
+from gazebook.measure.survey import SURVEY
 from gazebook.measure.units import UNITS
 from gazebook.runs import Run, check_overrides
 
@@ -263,8 +264,8 @@ def checkpoints(axes: Axes) -> list[Run]:
 
 
 def rulers(run: Run) -> tuple[Ruler, ...]:
-    """What the models of this paper are measured with."""
-    return CLEAN, NOISE, CONFLICT, ATTRIBUTES, ALIGNMENT, WORST, CUE, UNITS
+    """What the models of this paper are measured with, and those of them that part 5 looks at."""
+    return CLEAN, NOISE, CONFLICT, ATTRIBUTES, ALIGNMENT, WORST, CUE, UNITS, SURVEY
 
 
 def grid(profile: str) -> list[Run]:
