@@ -18,10 +18,9 @@ from gazebook.explain import grad_cam, input_gradient
 from gazebook.images import composite
 from gazebook.measure.ruler import Measured, Ruler, Trained, accuracy_row, check_counts
 from gazebook.models import pretrained
+from gazebook.models.pretrained import batch_size
 from gazebook.train import to_float
 
-BATCH = {"cpu": 250, "cuda": 2000}
-PRETRAINED_BATCH = {"cpu": 4, "cuda": 256}  # at the size that such a network wants
 MAPS = 9  # images whose saliency maps are kept, one of each class
 THUMBNAIL = 128  # pixels of the side of a picture that is published
 NONE = 255  # in the arrays: a class that is none of the set's
@@ -105,15 +104,13 @@ class Predictor:
     def __init__(self, model: nn.Module, test: ImageSet, device: torch.device | str):
         self.model, self.device = model, torch.device(device)
         self.superclass = None
-        sizes = BATCH
         if isinstance(model, pretrained.Pretrained):
             if test.class_names != superclasses.NAMES:
                 raise GazebookError(
                     f"a model of ImageNet's 1000 classes is judged on the nine superclasses, not on {test.name}"
                 )
             self.superclass = torch.from_numpy(superclasses.to_superclass().copy()).to(self.device)
-            sizes = PRETRAINED_BATCH
-        self.batch = sizes.get(self.device.type, 250)
+        self.batch = batch_size(model, device)
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> torch.Tensor:

@@ -12,10 +12,10 @@ from gazebook.explain.saliency import minmax_normalize, upsample
 from gazebook.images.erase import erased
 from gazebook.images.masks import boxes_as_masks
 from gazebook.measure.ruler import Measured, Ruler, Trained
+from gazebook.models.pretrained import batch_size
 from gazebook.train import to_float
 from gazebook.train.distraction import Distraction, filled
 
-BATCH = 250
 LEVELS = (0.25, 0.5, 0.75)  # of a min-max normalised map: what is above counts as region
 
 
@@ -45,14 +45,14 @@ def hidden(trained: Trained) -> Measured:
     """Accuracy with a share of each image painted in the mean colour: where the model itself looks for the true class, and
     the same shape elsewhere.
     """
-    test, device = trained.test, trained.device
+    test, device, size = trained.test, trained.device, batch_size(trained.model, trained.device)
     rows = []
     for share in trained.asked("hidden"):
         for place in ("highest", "shifted"):
             method = Distraction(p=1, area=share, place=place, fill="mean")
             generator = torch.Generator().manual_seed(round(1000 * share))
             right = []
-            for images, labels in zip(test.images.split(BATCH), test.labels.split(BATCH), strict=True):
+            for images, labels in zip(test.images.split(size), test.labels.split(size), strict=True):
                 x = to_float(images)
                 where = method.hidden(trained.model, x.to(device), labels.to(device), generator).cpu()
                 predicted = trained.probabilities(filled(x, where, "mean", generator)).argmax(dim=1)
@@ -70,7 +70,8 @@ def regions(trained: Trained) -> Measured:
     """
     model, test, device = trained.model, trained.test, trained.device
     chosen = test.fraction(1.0, 0, min(trained.asked("maps"), len(test)))
-    parts = zip(chosen.images.split(BATCH), chosen.labels.split(BATCH), strict=True)
+    size = batch_size(model, device)
+    parts = zip(chosen.images.split(size), chosen.labels.split(size), strict=True)
     raw = torch.cat([class_weighted_maps(model, to_float(x).to(device), y.to(device)).cpu() for x, y in parts]).relu()
     full = minmax_normalize(upsample(raw, chosen.images.shape[-2:])).numpy()
     arrays = {

@@ -13,9 +13,8 @@ from torch import nn
 
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import GazebookError
+from gazebook.models.pretrained import batch_size
 from gazebook.runs import Run
-
-BATCH = {"cpu": 250, "cuda": 2000}
 
 
 @dataclass
@@ -122,7 +121,7 @@ def check_redrawn(*names: str) -> Callable[[Run, ImageSet], None]:
 @torch.no_grad()
 def probabilities(model: nn.Module, images: torch.Tensor, device: torch.device | str) -> torch.Tensor:
     """Images float [N, 3, H, W] in [0, 1] -> probabilities float [N, C] on the CPU, in batches."""
-    size = BATCH.get(torch.device(device).type, 250)
+    size = batch_size(model, device)
     return torch.cat([model(part.to(device)).float().softmax(dim=1).cpu() for part in images.split(size)])
 
 

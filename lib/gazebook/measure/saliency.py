@@ -11,9 +11,9 @@ from gazebook.data import scenes
 from gazebook.explain import grad_cam
 from gazebook.images import noise
 from gazebook.measure.ruler import Measured, Ruler, Trained, check_counts, check_redrawn
+from gazebook.models.pretrained import batch_size
 from gazebook.train import to_float
 
-BATCH = 250
 GALLERY = "delta_density"  # the score whose worst images are shown, as in the authors' code
 
 
@@ -92,7 +92,7 @@ def cue(trained: Trained) -> Measured:
 def maps(model: nn.Module, images: torch.Tensor, device) -> tuple[np.ndarray, np.ndarray]:
     """Grad-CAM of the predicted class, unscaled, float32 [N, H, W], and the predictions int64 [N]."""
     found, predicted = [], []
-    for part in images.split(BATCH):
+    for part in images.split(batch_size(model, device)):
         x = to_float(part.to(device))
         with torch.no_grad():
             predicted.append(model.eval()(x).argmax(dim=1))

@@ -22,9 +22,9 @@ from gazebook.measure.ruler import Ruler as RunRuler
 from gazebook.measure.standard import SHOWN, Answers, Looked, Row, Ruler, Source, answer, chosen_rulers, missing_needs
 from gazebook.metrics import mean_interval, share_interval
 from gazebook.models import pretrained
+from gazebook.models.pretrained import images_at_once
 from gazebook.runs import Run
 
-PIXELS, FEWEST, MOST = 200_000, 4, 256  # of a batch on a CPU, which larger tensors slow down; images of a batch
 RESAMPLES = 1000
 COLUMNS = ("model", "against", "ruler", "measure", "condition", "level", "value", "low", "high", "n", "verdict")
 
@@ -181,10 +181,8 @@ def _one_batch(ruler: Ruler, models, source, index, part, labels, maps, measured
 
 def batch_size(source: Source, device: str) -> int:
     """How many images are looked at together."""
-    if torch.device(device).type != "cpu":
-        return MOST
     side = source.images.select(torch.zeros(1, dtype=torch.int64)).images.shape[-1]
-    return min(MOST, max(FEWEST, PIXELS // side**2))
+    return images_at_once(side, device)
 
 
 def as_bytes(images: torch.Tensor) -> torch.Tensor:

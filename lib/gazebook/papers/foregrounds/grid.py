@@ -14,6 +14,7 @@ from gazebook.measure.reliance import CONFLICT
 from gazebook.measure.saliency import ALIGNMENT, CUE, WORST
 from gazebook.measure.survey import SURVEY
 from gazebook.measure.units import UNITS
+from gazebook.models import PRETRAINED
 from gazebook.runs import Run, check_overrides
 
 LAYER = "norm1"  # of a transformer's last block, where Grad-CAM is taken; see `ViT.cam_layer`
@@ -37,7 +38,7 @@ class Axes:
     classes in whose training scenes a mark is planted, one a run, for `cue_models`. Whatever the correlation in
     training, all models are tested on scenes of the middle one. `reference_evaluation` is added for the models that carry the
     examples: those of the first seed, at the middle correlation and on images. `more_seeds` are further seeds of the family on
-    scenes, and of the models named `often` on images.
+    scenes, and of the models named `often` on images. `probed` are pretrained trunks whose probes see the images.
     """
 
     fields: dict[str, Any]
@@ -53,6 +54,7 @@ class Axes:
     cue_models: tuple[str, ...]
     middle: float = 0.5
     more_seeds: tuple[int, ...] = ()
+    probed: tuple[str, ...] = ()
     often: tuple[str, ...] = (RESNET, ROBUST)
 
 
@@ -123,6 +125,7 @@ AXES = {
         cues=("boat", "cat"),
         cue_models=(RESNET, VIT),
         more_seeds=(2, 3, 4),
+        probed=("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"),
     ),
     # the paper takes nets pretrained at 224 px; this is its family, trained by ourselves, at the size of images we can use
     "paper": Axes(
@@ -243,19 +246,36 @@ def cues(axes: Axes, seeds: Sequence[int] = ()) -> dict[Run, dict[str, Any]]:
     return found
 
 
-def pretrained(names: Sequence[str], data: str = "rival6_tiny", options: dict[str, Any] | None = None) -> list[Run]:
-    """Pretrained trunks with a linear probe, on images of any size: the paper's own way. In no profile's grid.
+def pretrained(
+    names: Sequence[str], data: str = "rival6_tiny", options: dict[str, Any] | None = None, test_images: int | None = None
+) -> list[Run]:
+    """Pretrained trunks with a linear probe, on images of any size: the paper's own way.
 
     `names` as in `models.pretrained`; `options` are those of the data, such as {"images": 500} for rival10.
     """
     evaluation = {"sigma": [30, 60, 120], "l2": [25, 50, 100], "draws": 1, "alignment": 200, "examples": 5}
-    fields = {"data": data, "data_options": options or {}, "head": "softmax", "epochs": None, "updates": 0, "probe": True}
+    fields = {
+        "data": data,
+        "data_options": options or {},
+        "head": "softmax",
+        "epochs": None,
+        "updates": 0,
+        "probe": True,
+        "test_images": test_images,
+    }
     return [Run(study="foregrounds", trunk=f"pretrained/{name}", evaluation=evaluation, **fields) for name in names]
+
+
+def probed(axes: Axes) -> dict[Run, dict[str, Any]]:
+    """Probes of pretrained trunks on the images that the family is trained on, each with its name."""
+    return {
+        run: {"model": run.trunk.removeprefix(PRETRAINED), "seed": run.seed} for run in pretrained(axes.probed, test_images=300)
+    }
 
 
 def parts(axes: Axes) -> dict[str, dict[Run, dict[str, Any]]]:
     """All runs of the part by what they are for, each with what it is called."""
-    return {"scenes": scenes(axes), "images": images(axes), "cues": cues(axes)}
+    return {"scenes": scenes(axes), "images": images(axes), "cues": cues(axes), "probed": probed(axes)}
 
 
 def checkpoints(axes: Axes) -> list[Run]:
@@ -269,6 +289,7 @@ def rulers(run: Run) -> tuple[Ruler, ...]:
 
 
 def grid(profile: str) -> list[Run]:
-    """All runs of the part, any-time: everything of one seed before the next."""
+    """All runs of the part, any-time: the probes, then everything of one seed before the next."""
     own = AXES[profile]
-    return [run for seed in (*own.seeds, *own.more_seeds) for part in (scenes, images, cues) for run in part(own, (seed,))]
+    by_seed = [run for seed in (*own.seeds, *own.more_seeds) for part in (scenes, images, cues) for run in part(own, (seed,))]
+    return [*probed(own), *by_seed]
