@@ -9,6 +9,7 @@ import torch
 
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import GazebookError
+from gazebook.models.pretrained import batch_size
 from gazebook.train.fit import to_float
 
 ITERATIONS = 300
@@ -26,10 +27,8 @@ def linear_probe(model: torch.nn.Module, images: ImageSet, device: torch.device 
     from sklearn.linear_model import LogisticRegression  # takes seconds, and few runs need it
 
     model.eval()
-    parts = [
-        model.features(to_float(x.to(device))).float().mean(dim=(2, 3)).cpu()
-        for x in images.images.split(batch_size(model, device))
-    ]
+    batches = images.images.split(batch_size(model, device))
+    parts = [model.features(to_float(x.to(device))).float().mean(dim=(2, 3)).cpu() for x in batches]
     features = torch.cat(parts).double().numpy()
     mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
     with warnings.catch_warnings():

@@ -254,23 +254,15 @@ def pretrained(
     `names` as in `models.pretrained`; `options` are those of the data, such as {"images": 500} for rival10.
     """
     evaluation = {"sigma": [30, 60, 120], "l2": [25, 50, 100], "draws": 1, "alignment": 200, "examples": 5}
-    fields = {
-        "data": data,
-        "data_options": options or {},
-        "head": "softmax",
-        "epochs": None,
-        "updates": 0,
-        "probe": True,
-        "test_images": test_images,
-    }
+    fields = {"data": data, "data_options": options or {}, "test_images": test_images, "head": "softmax", "epochs": None,
+              "updates": 0, "probe": True}  # fmt: skip
     return [Run(study="foregrounds", trunk=f"pretrained/{name}", evaluation=evaluation, **fields) for name in names]
 
 
 def probed(axes: Axes) -> dict[Run, dict[str, Any]]:
     """Probes of pretrained trunks on the images that the family is trained on, each with its name."""
-    return {
-        run: {"model": run.trunk.removeprefix(PRETRAINED), "seed": run.seed} for run in pretrained(axes.probed, test_images=300)
-    }
+    runs = pretrained(axes.probed, test_images=300)  # as many as take a few minutes
+    return {run: {"model": run.trunk.removeprefix(PRETRAINED), "seed": run.seed} for run in runs}
 
 
 def parts(axes: Axes) -> dict[str, dict[Run, dict[str, Any]]]:
