@@ -93,7 +93,7 @@ def run(
 )
 def grid(
     papers: Annotated[
-        list[str], typer.Argument(help="Papers: scribe, backgrounds, foregrounds, distraction.", metavar="PAPER...")
+        list[str], typer.Argument(help="scribe, backgrounds, foregrounds, distraction, synthesis.", metavar="PAPER...")
     ],
     profile: Profile = "demo",
     budget: Budget = None,
