@@ -94,6 +94,16 @@ def test_every_notebook_is_a_chapter_and_every_chapter_a_notebook():
     assert sorted(book.chapters(ROOT)) == NOTEBOOKS
 
 
+def test_every_module_is_in_the_reference():
+    library = ROOT / "lib" / "gazebook"
+    modules = {".".join(f.relative_to(library.parent).with_suffix("").parts) for f in library.rglob("*.py")}
+    modules = {name.removesuffix(".__init__") for name in modules} - {"gazebook", "gazebook.cli", "gazebook.rendering"}
+    pages = "".join(f.read_text() for f in (ROOT / "book" / "reference").glob("*.md"))
+    assert set(re.findall(r"automodule:: (\S+)", pages)) == modules
+    for page in (ROOT / "book" / "reference").glob("*.md"):
+        assert f"reference/{page.stem}" in (ROOT / "book" / "_toc.yml").read_text()
+
+
 def test_published_results_are_tracked_and_whole():
     """What `make published` shows must be in the repository, and readable by this version."""
     published = Ledger(ROOT / "book" / "results")

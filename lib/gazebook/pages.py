@@ -20,6 +20,7 @@ from gazebook.evidence import Finding
 from gazebook.ledger import Ledger
 from gazebook.runs import PROFILES, Run
 
+REFERENCE = ("data", "images", "models", "explain", "train", "metrics", "measure", "evidence", "papers")  # pages; else engine
 NOT_IN_BRACKETS = re.compile(r",(?![^(]*\))")  # commas
 WHAT = {
     "demo": "procedural scenes and tiny nets, made in minutes: trends, not accuracies",
@@ -115,9 +116,12 @@ def open(name: str, profile: str, runs: Callable[..., list[Run]], *, train: bool
 
 
 def source(function: Callable) -> Markdown:
-    """The code of a function of this library, as it computed the numbers of the page."""
+    """The code of a function of this library, as it computed the numbers of the page, with its page of the reference."""
     module = inspect.getmodule(function).__name__
-    return Markdown(f"`{module}`\n\n```python\n{inspect.getsource(function).rstrip()}\n```")
+    package = module.split(".")[1]
+    page = package if package in REFERENCE else "engine"
+    link = f"[`{module}`](../../reference/{page}.md)"
+    return Markdown(f"{link}\n\n```python\n{inspect.getsource(function).rstrip()}\n```")
 
 
 def head(profile: str, runs: Iterable[Run], ledger: Ledger) -> Markdown:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx_codeautolink.extension.block import CodeBlockAnalyser
 
 
 def setup(app: Sphinx) -> dict:
     """What Sphinx calls; see `extra_extensions` in _config.yml."""
     app.connect("builder-inited", _mend_pages)
+    CodeBlockAnalyser.depart_section = _leave_section
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _leave_section(self: CodeBlockAnalyser, node: nodes.section) -> None:
+    """Exercises are sections without a title, of which sphinx-codeautolink would forget one all the same."""
+    if any(isinstance(child, nodes.title) for child in node.children):
+        self.title_stack.pop()
 
 
 def _mend_pages(app: Sphinx) -> None:

@@ -32,6 +32,6 @@ def reliability_bins(p: ArrayLike, y: ArrayLike, bins: int = 15) -> np.ndarray:
 
 
 def expected_calibration_error(p: ArrayLike, y: ArrayLike, bins: int = 15) -> float:
-    """ECE (Guo et al. 2017) in [0, 1]: mean over images of |accuracy - confidence| of the equal-width bin they fall in."""
+    """ECE (Guo et al. 2017) in [0, 1]: mean over images of abs(accuracy - confidence) of the equal-width bin they fall in."""
     table = reliability_bins(p, y, bins)
     return float(np.abs(table[:, 2] - table[:, 1]).sum() / table[:, 0].sum())
