@@ -16,6 +16,7 @@ from gazebook import report as audit
 from gazebook.data import sources
 from gazebook.data.image_folder import Images, load_images
 from gazebook.errors import GazebookError
+from gazebook.measure import report as survey_rows
 from gazebook.models.foreign import ForeignMaps
 from gazebook.train import checkpoint
 
@@ -175,6 +176,17 @@ def test_the_command_prints_plots_and_writes_a_report(monkeypatch, capsys, folde
     page = outputs["report.html"].read_text()
     assert page.count("data:image/png;base64,") == 2 and "seed 0" in page and not re.search(r"(src|href)=.http", page)
     assert len(pd.read_csv(outputs["rows.csv"])) == 20 and outputs["figure.png"].stat().st_size > 1000
+
+
+def test_the_audit_measures_what_the_ruler_sparsity_does(checkpoint_file, tmp_path):
+    """On images of one size, where both see the same pixels, the means are equal."""
+    for i, image in enumerate(data.load("scenes", "test", images=9).images):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / f"scene{i}.png")
+    file = checkpoint_file()
+    ranked = audit.summary(audit.audit([audit.load_model(file)], {32: load_images(tmp_path, 32)}, progress=False)).iloc[0]
+    ruler = survey_rows(str(file), tmp_path, ["sparsity"], progress=False).set_index("measure")
+    for name in ("sparsity", "regions", "classes", "entropy"):
+        assert ranked[name] == pytest.approx(ruler.loc[name, "value"], abs=1e-6), name
 
 
 def test_models_of_different_recipes_are_flagged(monkeypatch, capsys, folder, checkpoint_file):
