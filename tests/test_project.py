@@ -94,6 +94,38 @@ def test_every_notebook_is_a_chapter_and_every_chapter_a_notebook():
     assert sorted(book.chapters(ROOT)) == NOTEBOOKS
 
 
+HIDDEN = {"hide-input", "hide-cell", "remove-cell", "remove-input", "parameters"}
+# what makes the four papers' methods: each must stand as code on some page
+METHODS = {
+    "lse_pool", "implicit_background", "attention_map", "sparsity", "expected_calibration_error", "attention_mse", "crop",
+    "corrupt", "compose", "tiled", "partners", "variants", "search", "rendered", "background_categories",
+    "add", "relative_foreground_sensitivity", "noisy", "saliency_alignment", "attributes", "units", "conflict", "cue",
+    "class_weighted_maps", "hidden", "erased", "containment", "regions_per_image", "classification_report",
+}  # fmt: skip
+
+
+def visible_code(file: Path) -> str:
+    cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    return "\n".join(
+        "".join(c["source"]) for c in cells if c["cell_type"] == "code" and not HIDDEN & set(c["metadata"].get("tags", []))
+    )
+
+
+def test_chapters_show_their_methods_as_code():
+    code = {file: visible_code(file) for file in NOTEBOOKS}
+    lines = {file: sum(bool(line.strip()) for line in text.splitlines()) for file, text in code.items()}
+    assert min(lines.values()) > 0 and sum(lines.values()) / len(lines) >= 8
+    shown = {name.rpartition(".")[2] for text in code.values() for name in re.findall(r"pages\.source\(([\w.]+)\)", text)}
+    shown |= set(re.findall(r"getsource\([\w.]*?(\w+)\)", "".join(code.values())))
+    assert not METHODS - shown
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda f: f.stem)
+def test_every_chapter_ends_with_its_answer_in_one_sentence(file):
+    text = ["".join(c["source"]) for c in json.loads(file.read_text())["cells"] if c["cell_type"] == "markdown"]
+    assert sum(t.startswith("**In one sentence.**") for t in text) == 1
+
+
 def test_every_module_is_in_the_reference():
     library = ROOT / "lib" / "gazebook"
     modules = {".".join(f.relative_to(library.parent).with_suffix("").parts) for f in library.rglob("*.py")}
