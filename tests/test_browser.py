@@ -198,6 +198,20 @@ def test_dark_mode_toggles_and_keeps_figures_on_a_light_ground(page, address):
     assert sum(int(v) for v in body[4:-1].split(",")[:3]) < 200
 
 
+def test_a_slider_changes_its_image_by_keyboard(page, address):
+    page.goto(f"{address}/chapters/scribe/overfitting-without-labels.html")
+    show = page.locator(".slideshow")
+    assert show.count() == 1 and "A > 0.50" in show.locator("output").inner_text()
+    before = show.locator("img").get_attribute("src")
+    show.locator("input").focus()
+    for _ in range(6):
+        page.keyboard.press("ArrowRight")
+    assert "A > 0.80" in show.locator("output").inner_text()
+    assert show.locator("img").get_attribute("src") != before
+    assert show.locator("input").get_attribute("aria-valuetext").startswith("A > 0.80")
+    assert not page.problems
+
+
 def test_code_is_folded_and_opens(page, address):
     page.goto(f"{address}/{CHAPTERS[1]}", wait_until="networkidle")
     fold = page.locator("details.hide").first

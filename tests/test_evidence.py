@@ -1,8 +1,14 @@
 """Estimates, the frame, the bootstrap and the verdicts: by hand, by simulation, against other libraries."""
 
+import base64
+import io
+import json
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from scipy import stats
 
 from gazebook import evidence, pages
@@ -193,3 +199,17 @@ def test_an_answer_follows_the_verdict_at_the_largest_scale_that_decides():
     ):
         chapter.__dict__["findings"] = findings
         assert chapter.answer("7", sentences) == expected
+
+
+def test_a_slideshow_is_whole_and_harmless():
+    """Every image is in the page, captions cannot end the script that holds them, and the still is the one asked for."""
+    frames = {f"</script> {i}": np.full((8, 8, 3), 40 * i, np.uint8) for i in range(3)}
+    page = pages.slideshow("cut", frames, 'an "image"', start=2).data
+    options, images = (
+        re.search(r"<script type=\"application/json\">(.*?)</script>", page).group(1),
+        re.findall(r'<img src="(.*?)"', page),
+    )
+    shown, captions = json.loads(options)
+    assert captions == list(frames) and images == [shown[2]] and 'alt="an &quot;image&quot;"' in page
+    image = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown[1].partition(",")[2]))))
+    assert image.shape == (256, 256, 3) and (image == 40).all()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import inspect
+import io
+import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 from myst_nb import glue
+from PIL import Image
 
 from gazebook import evidence, papers, plots
 from gazebook.errors import GazebookError
@@ -162,6 +167,31 @@ def foot(profile: str, runs: Iterable[Run], ledger: Ledger, **parameters) -> HTM
     return HTML(
         f"<details class='provenance'><summary>Provenance: how these numbers came about</summary><table>{rows}</table>"
         f"<details><summary>Ledger keys of the {len(records)} runs</summary><p>{keys}</p></details></details>"
+    )
+
+
+def slideshow(label: str, frames: Mapping[str, np.ndarray], alt: str, start: int = 0) -> HTML:
+    """Images uint8 [H, W, 3] by caption that a slider goes through, by its arrow keys too; without scripts that at `start`.
+
+    Everything is in the page: no server and no library is needed.
+    """
+    shown = []
+    for image in frames.values():
+        content, factor = io.BytesIO(), max(1, 256 // image.shape[0])
+        Image.fromarray(image.repeat(factor, axis=0).repeat(factor, axis=1)).save(content, "PNG", optimize=True)
+        shown.append(f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}")
+    captions = [html.escape(caption) for caption in frames]
+    options = json.dumps([shown, list(frames)]).replace("<", "\\u003c")
+    code = (
+        "const own=this.closest('.slideshow'),[images,captions]=JSON.parse(own.querySelector('script').textContent);"
+        "own.querySelector('img').src=images[this.value];own.querySelector('output').value=captions[this.value];"
+        "this.setAttribute('aria-valuetext',captions[this.value])"
+    )
+    return HTML(
+        f'<figure class="slideshow"><script type="application/json">{options}</script>'
+        f'<img src="{shown[start]}" alt="{html.escape(alt)}">'
+        f'<label>{html.escape(label)} <input type="range" min="0" max="{len(frames) - 1}" value="{start}" '
+        f'aria-valuetext="{captions[start]}" oninput="{code}"></label> <output>{captions[start]}</output></figure>'
     )
 
 
