@@ -1,4 +1,4 @@
-"""What the machine offers."""
+"""Cores, devices and memory of this machine."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from functools import cached_property
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import HTML, Markdown, display
+from IPython.display import HTML, SVG, Markdown, display
+from IPython.display import Image as Picture
 from matplotlib.figure import Figure
 from myst_nb import glue
 from PIL import Image
@@ -143,6 +144,8 @@ def head(profile: str, runs: Iterable[Run], ledger: Ledger) -> Markdown:
     text += f"{len(seeds)} seed{'s' * (len(seeds) != 1)}."
     if profile == "demo":
         text += " The published edition shows the same page on real images."
+    else:
+        text += f' To repeat it, open the notebook behind the rocket and set `profile = "{profile}"`.'
     return Markdown(f"> {text}")
 
 
@@ -196,8 +199,14 @@ def slideshow(label: str, frames: Mapping[str, np.ndarray], alt: str, start: int
 
 
 def figure(key: str, fig: Figure) -> None:
-    """Glue a figure under `key`, for a numbered and captioned `glue:figure` directive on the page."""
-    glue(key, fig, display=False)
+    """Glue a figure under `key`, for a numbered and captioned `glue:figure` directive on the page: an SVG, or a PNG where it
+    holds images.
+    """
+    kind = "png" if any(ax.images for ax in fig.axes) else "svg"
+    content = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else None  # the same figure is the same file
+    fig.savefig(content, format=kind, dpi=fig.dpi, bbox_inches="tight", metadata=metadata)
+    glue(key, Picture(content.getvalue()) if kind == "png" else SVG(content.getvalue().decode()), display=False)
     plt.close(fig)  # or the cell would show it a second time
 
 

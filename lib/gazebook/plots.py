@@ -34,6 +34,7 @@ def theme() -> None:
             "axes.titlesize": 11,
             "axes.labelsize": 11,
             "legend.frameon": False,
+            "svg.hashsalt": "gazebook",
         },
     )
 

@@ -209,7 +209,7 @@ def _bounds(metric: str) -> tuple[str, str, str]:
 
 
 def text_table(summed: pd.DataFrame) -> pd.DataFrame:
-    """The summary for people: a row a model, means with their intervals; `≈` marks a rank that is not clear of the next."""
+    """The summary for people: one row per model, means with intervals; `≈` marks a rank indistinguishable from the next."""
     rows = []
     for _, line in summed.iterrows():
         unclear = line.get("clear") is False or line.get("clear") == False  # noqa: E712 (numpy's own False)
@@ -219,7 +219,7 @@ def text_table(summed: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure(summed: pd.DataFrame) -> Figure:
-    """Mean and interval of each measure, a row a model, the sparsest on top."""
+    """Mean and interval of each measure, one row per model, the sparsest on top."""
     fig, axes = plt.subplots(1, len(METRICS), figsize=(3 + 2.6 * len(METRICS), 1.4 + 0.34 * len(summed)), sharey=True)
     colour, *_ = plots.palette(["bar"]).values()
     for ax, (metric, title) in zip(axes, METRICS.items(), strict=True):

@@ -128,7 +128,7 @@ def _panel(name: str, found: Survey) -> dict:
 
 
 def shown_figure(found: Survey, ruler: str) -> Figure:
-    """What a ruler showed the models: a row an image, a column what was done to it."""
+    """What a ruler showed the models: one row per image, a column what was done to it."""
     shown = found.shown[ruler]
     titles = list(shown)[:WIDEST]
     count = min(SHOWN, *(len(shown[t]) for t in titles))

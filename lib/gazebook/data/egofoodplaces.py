@@ -51,7 +51,7 @@ def prepare(root: str | Path | None = None) -> Path:
             return folder
     raise GazebookError(
         "EgoFoodPlaces is not served anywhere (described by Talavera et al. 2020, Hierarchical approach to classify food "
-        "scenes in egocentric photo-streams): put it into the folder egofoodplaces of GAZEBOOK_DATA, a folder a class, and "
+        "scenes in egocentric photo-streams): put it into the folder egofoodplaces of GAZEBOOK_DATA, one folder per class, and "
         f"{TABLE} with columns {', '.join(COLUMNS)}; or use photo_streams"
     )
 

@@ -91,7 +91,7 @@ def prepare(root: str | Path | None = None) -> None:
 
 
 def summary(root: str | Path | None = None, *, procedure: str = "ellipse", test_images: int = TEST_IMAGES) -> pd.DataFrame:
-    """What became of the images, a row a class: images, large box, masks tried, degenerate mask, train, test."""
+    """What became of the images, one row per class: images, large box, masks tried, degenerate mask, train, test."""
     return pd.DataFrame(_made(root, procedure, test_images)[1]["summary"])
 
 

@@ -31,8 +31,8 @@ class Verdict(StrEnum):
     NOT_TESTABLE = "not testable here"
 
 
-# what an effect is: a value a seed (index seed), or a column a case where a claim speaks of several, averaged within a seed;
-# one estimate where a trained network is the object; or what arithmetic decides
+# what an effect is: one value per seed (index seed), or one column per case where a claim speaks of several, averaged within a
+# seed; one estimate where a trained network is the object; or what arithmetic decides
 Effect = pd.Series | pd.DataFrame | Estimate | bool | None
 
 

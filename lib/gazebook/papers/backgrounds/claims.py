@@ -30,7 +30,7 @@ def over_seeds(rows: pd.DataFrame) -> pd.Series:
 
 
 def whole(condition: str, measure: str):
-    """A value of models of whole images (Original, all images): a column a training set."""
+    """A value of models of whole images (Original, all images): one column per training set."""
     return lambda f: evidence.wide(natural(tested(f, condition, measure=measure)), "seed", "model")
 
 

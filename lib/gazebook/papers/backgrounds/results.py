@@ -103,7 +103,7 @@ def reliance(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def models(frame: pd.DataFrame, *parts: str) -> pd.DataFrame:
-    """Models whose progress is compared: a row each (mean over seeds), a column a variant. By default those of whole images;
+    """Models whose progress is compared: one row each (mean over seeds), a column per variant. By default of whole images;
     `parts` names others, such as "pretrained" or "samples".
     """
     rows = select(frame, measure="accuracy", part=list(parts or ("sets", "family")))
@@ -112,7 +112,7 @@ def models(frame: pd.DataFrame, *parts: str) -> pd.DataFrame:
 
 
 def released(ledger: Ledger, names: Sequence[str]) -> pd.DataFrame:
-    """ImageNet classifiers on the released ImageNet-9, those that are in the ledger: a row each, a column a variant."""
+    """ImageNet classifiers on the released ImageNet-9, those that are in the ledger: a row each, one column per variant."""
     rows = [
         {"part": "released", "model": record.run.trunk} | {row["condition"]: row["accuracy"] for row in record.rows}
         for record in ledger.records(released_runs(names))

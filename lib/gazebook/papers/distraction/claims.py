@@ -72,7 +72,7 @@ def by_data(columns: dict[str, pd.Series]) -> pd.DataFrame:
 
 
 def gains(measure: str, condition: str, method: str, against: str = BASE, names: tuple[str, ...] = (), sign: int = 1):
-    """A method minus another in a metric: a column a data set that is testable, of those named."""
+    """A method minus another in a metric: one column per data set that is testable, of those named."""
     return lambda frame: _differences(frame, testable(frame, names), measure, condition, method, against, sign=sign)
 
 
@@ -86,7 +86,7 @@ def _differences(frame: pd.DataFrame, names: tuple[str, ...], *what: str, sign: 
 
 
 def best_gain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of the three methods the one that gains most on average: its gain in accuracy, a column a data set."""
+    """Of the three methods the one that gains most on average: its gain in accuracy, one column per data set."""
     found = {}
     for name in testable(frame):
         values = [per_seed(frame, name, "clean", "accuracy", method) for method in OURS]
@@ -108,18 +108,18 @@ def classes_better(frame: pd.DataFrame) -> pd.Series:
 
 
 def region(condition: str, method: str = ZERO):
-    """A measure of the heat maps' regions: a method minus baseline, a column a data set."""
+    """A measure of the heat maps' regions: a method minus baseline, one column per data set."""
     return everywhere("region", condition, method)
 
 
 def larger(frame: pd.DataFrame) -> pd.DataFrame:
-    """Share of pixels above a level of the heat map, mean over levels: 0-occlusion minus baseline, a column a data set."""
+    """Share of pixels above a level of the heat map, mean over levels: 0-occlusion minus baseline, one column per data set."""
     found = [everywhere("region", f"area {level:g}", ZERO)(frame) for level in LEVELS]
     return by_data({n: sum(f[TITLES[n]] for f in found) / len(found) for n in frame.attrs.get("sets", ())})
 
 
 def contained(frame: pd.DataFrame, condition: str = "same seed") -> pd.DataFrame:
-    """Share of the baseline's region that lies in that of 0-occlusion, a column a data set."""
+    """Share of the baseline's region that lies in that of 0-occlusion, one column per data set."""
     rows = of(frame, "containment", condition=condition, model=ZERO)
     return by_data(dict(evidence.wide(rows, "seed", "data").items()))
 
@@ -133,7 +133,7 @@ def contained_more(frame: pd.DataFrame) -> pd.DataFrame:
 
 def not_forgotten(frame: pd.DataFrame) -> pd.DataFrame:
     """A tenth of each image hidden where the model itself looks: accuracy lost beyond hiding elsewhere, the baseline's minus
-    that of 0-occlusion; a column a data set.
+    that of 0-occlusion; one column per data set.
     """
     table = evidence.wide(of(frame, "hidden", level=0.1, model=[ZERO, BASE]), ["seed", "data", "model"], "condition")
     loss = (table["shifted"] - table["highest"]).unstack("model")
@@ -141,7 +141,7 @@ def not_forgotten(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def cost(frame: pd.DataFrame) -> pd.DataFrame:
-    """Time of a training step over the baseline's of the same seed; a column a data set."""
+    """Time of a training step over the baseline's of the same seed; one column per data set."""
     table = evidence.wide(of(frame, "speed", model=[ZERO, BASE]), ["seed", "data"], "model")
     return by_data(dict((table[BASE] / table[ZERO]).unstack("data").items()))
 

@@ -42,7 +42,7 @@ def parts(frame: pd.DataFrame) -> tuple[str, ...]:
 
 
 def per_part(effect):
-    """An effect of (frame, part) as a column a part."""
+    """An effect of (frame, part) as one column per part."""
     return lambda frame: pd.DataFrame({part: effect(frame, part) for part in parts(frame)})
 
 
@@ -156,7 +156,7 @@ def clearer_units(frame: pd.DataFrame) -> pd.Series:
 
 
 def ruler_rank(rows_of):
-    """Rank correlation with the truth of RFS: a column a kind of noise."""
+    """Rank correlation with the truth of RFS: one column per kind of noise."""
     return lambda frame: truth_ranks(frame, rows_of(frame))
 
 

@@ -41,7 +41,7 @@ SALIENCY = ("alignment", "discovery", "detector", "saliency on cue")  # measures
 def results(ledger: Ledger, axes: Axes | str, *names: str) -> pd.DataFrame:
     """The frame of the runs of a profile, or of `axes`, that are there; `names` limits them to some parts (`grid.parts`).
 
-    `value` is RFS in measure "noise" (a row a kind, level and mask), "levels" (accuracies averaged over the levels first) and
+    `value` is RFS in measure "noise" (by kind, level and mask), "levels" (accuracies averaged over the levels first) and
     "thirds" (the same for small, middle and large objects); what the prediction follows, object minus background, in "truth"; a
     mean score in
     "alignment"; recall of the cue among the worst-aligned in "discovery"; the share of units whose attribute is found in
@@ -101,7 +101,7 @@ def against_truth(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def matched(frame: pd.DataFrame, part: str, kind: str) -> tuple[float, pd.DataFrame]:
-    """RFS of each model of the family where noise has brought it to one mean accuracy: (that accuracy, a row a model).
+    """RFS of each model of the family where noise has brought it to one mean accuracy: (that accuracy, one row per model).
 
     It lies midway between the lowest that every model is brought to and the highest that every model reaches; RFS between
     levels is interpolated. Empty where models have no accuracy in common.
@@ -120,7 +120,7 @@ def matched(frame: pd.DataFrame, part: str, kind: str) -> tuple[float, pd.DataFr
 
 
 def proxies(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlation of each way with removal over attributes, a row a model of scenes, a column a way."""
+    """Rank correlation of each way with removal over attributes, one row per model of scenes, one column per way."""
     found = []
     for (model, seed, _), own in of_family(frame, "attribute").groupby(["model", "seed", "key"], sort=False):
         wide = own.pivot_table(index="attribute", columns="condition", values="value")

@@ -1,4 +1,4 @@
-"""The effects that paper 1's claims are about: from the frame to a value a seed."""
+"""The effects that paper 1's claims are about: from the frame to one value per seed."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def heads_alike(frame: pd.DataFrame) -> pd.Series:
 
 
 def variants_rank(prefix: str):
-    """`size_rank` of sparsity for each variant whose name begins so: a column a variant."""
+    """`size_rank` of sparsity for each variant whose name begins so: one column per variant."""
 
     def effect(frame: pd.DataFrame) -> pd.DataFrame:
         names = sorted(v for v in frame["variant"].unique() if v.startswith(prefix))

@@ -167,7 +167,7 @@ def corrupted(
 
 
 def pairs(frame: pd.DataFrame, measure: str, twin: str = "base") -> pd.DataFrame:
-    """A measure at 100% by (seed, augmentation), a column a head, for pairs of which both are there. The softmax model is the
+    """A measure at 100% by (seed, augmentation), one column per head, where both are there. The softmax model is the
     matched one (`base`) or as its authors trained it (`published`).
     """
     both = pd.concat([tested(frame, measure, "softmax", variant=twin), tested(frame, measure)])
@@ -176,7 +176,7 @@ def pairs(frame: pd.DataFrame, measure: str, twin: str = "base") -> pd.DataFrame
 
 
 def gain(frame: pd.DataFrame, measure: str, twin: str = "base") -> pd.Series:
-    """SCrIBE minus softmax at 100%, averaged over augmentations: a value a seed that has them all."""
+    """SCrIBE minus softmax at 100%, averaged over augmentations: one value per seed that has them all."""
     both = pairs(frame, measure, twin)
     return (both["scribe"] - both["softmax"]).unstack("augmentation").dropna().mean(axis=1)
 
@@ -230,8 +230,8 @@ def paper_table(number: int) -> pd.DataFrame:
 
 
 def compare_with_paper(frame: pd.DataFrame, measure: str, number: int, scale: float = 1, digits: int = 3) -> pd.DataFrame:
-    """Ours beside the paper's Table 1 or 2: a row an augmentation, a column a percentage, "ours | paper"; ours is the mean over
-    seeds.
+    """Ours beside the paper's Table 1 or 2: one row per augmentation, one column per share, "ours | paper"; ours is the
+    mean over seeds.
     """
     ours = tested(frame, measure).groupby(["augmentation", "percent"])["value"].mean().unstack("percent") * scale
     theirs = paper_table(number).pivot(index="augmentation", columns="percent", values=measure) * scale

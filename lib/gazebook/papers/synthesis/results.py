@@ -56,8 +56,8 @@ def _rows(record: Record) -> list[dict]:
 
 
 def numbers(frame: pd.DataFrame, part: str = "scenes") -> pd.DataFrame:
-    """One number of each ruler for each model of a part, as measured: a row a model (its key), a column a ruler of NUMBERS and
-    the truth, and its model, seed and correlation.
+    """One number of each ruler for each model of a part, as measured: one row per model (its key), one column per ruler of
+    NUMBERS and the truth, and its model, seed and correlation.
     """
     rows = frame[frame["part"] == part]
     named = rows.drop_duplicates("key").set_index("key")[["model", "seed", "correlation"]]
