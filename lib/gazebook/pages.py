@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from textwrap import dedent
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -127,7 +128,7 @@ def source(function: Callable) -> Markdown:
     package = module.split(".")[1]
     page = package if package in REFERENCE else "engine"
     link = f"[`{module}`](../../reference/{page}.md)"
-    return Markdown(f"{link}\n\n```python\n{inspect.getsource(function).rstrip()}\n```")
+    return Markdown(f"{link}\n\n```python\n{dedent(inspect.getsource(function)).rstrip()}\n```")
 
 
 def head(profile: str, runs: Iterable[Run], ledger: Ledger) -> Markdown:
