@@ -1,5 +1,6 @@
 """The project's own promises: one environment, sources without outputs, nothing that should not be named."""
 
+import ast
 import json
 import re
 import subprocess
@@ -124,6 +125,20 @@ def test_chapters_show_their_methods_as_code():
 def test_every_chapter_ends_with_its_answer_in_one_sentence(file):
     text = ["".join(c["source"]) for c in json.loads(file.read_text())["cells"] if c["cell_type"] == "markdown"]
     assert sum(t.startswith("**In one sentence.**") for t in text) == 1
+
+
+def test_no_two_notebooks_define_the_same_function():
+    """What two pages share is in the library."""
+    found: dict[str, set[Path]] = {}
+    for file in NOTEBOOKS:
+        for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
+            source = "".join(cell["source"])
+            if cell["cell_type"] != "code" or "get_ipython" in source:
+                continue
+            for node in ast.parse(source).body:
+                if isinstance(node, ast.FunctionDef) and len(node.body) > 2:  # a docstring and more than a line
+                    found.setdefault("\n".join(map(ast.unparse, node.body[1:])), set()).add(file)
+    assert not [files for files in found.values() if len(files) > 1]
 
 
 def test_every_module_is_in_the_reference():

@@ -214,7 +214,7 @@ def figure(key: str, fig: Figure) -> None:
 def table(key: str, frame: pd.DataFrame, floatfmt: str | tuple[str, ...] = ".3f", **options) -> None:
     """Glue a table under `key`, for a numbered and captioned `table` directive on the page; an empty one says so."""
     if frame.empty:
-        frame = pd.DataFrame({"": ["too few runs for it"]})
+        frame = pd.DataFrame({"": ["too few runs for it"]}, index=[""])
     shown = frame.astype(object).where(frame.notna(), None).rename_axis(_escaped(frame.index.name))  # NaN would be printed
     text = shown.map(_escaped).rename(index=_escaped, columns=_escaped).to_markdown(floatfmt=floatfmt, missingval="", **options)
     glue(key, Markdown(text), display=False)

@@ -90,6 +90,13 @@ def intervals(
     return fig
 
 
+def seed_intervals(data: pd.DataFrame, label: str, *, xlabel: str, line: tuple[float, str] | None = None) -> Figure:
+    """`intervals` with one colour and marker per seed."""
+    rows = data.assign(seed=data["seed"].astype(str))
+    seeds = sorted(rows["seed"].unique())
+    return intervals(rows, label, "seed", seeds, labels={s: f"seed {s}" for s in seeds}, xlabel=xlabel, line=line)
+
+
 def paths(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], *, along: str, **layout) -> Figure:
     """Rows of one hue joined in the order of `along`. `layout`: see `_panels`."""
     style = {"kind": "line", "dashes": False, "markersize": 7, "sort": False, "estimator": None}

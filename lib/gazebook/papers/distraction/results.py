@@ -143,6 +143,12 @@ def regions(record: Record, level: float = REGION) -> np.ndarray:
     return heat_maps(record) > level
 
 
+def areas_above(record: Record, levels: np.ndarray) -> np.ndarray:
+    """Share of the images above each level of the normalised maps of a record, mean over its images: float, one per level."""
+    full = heat_maps(record)
+    return np.array([(full > level).mean() for level in levels])
+
+
 def _rows(record: Record) -> Iterator[dict]:
     for row in record.rows:
         if row["split"] in ("clean", "erased"):

@@ -72,6 +72,11 @@ def photographs(axes: Axes) -> dict[Run, dict[str, Any]]:
     return found
 
 
+def everything(axes: Axes) -> list[Run]:
+    """All runs of the part: what its pages show."""
+    return [*photographs(axes), *family(axes)]
+
+
 def checkpoints(axes: Axes) -> list[Run]:
     """No weights are published."""
     return []
