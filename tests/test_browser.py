@@ -4,12 +4,15 @@ import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import TINY
+
+ROOT = Path(__file__).parent.parent
 
 CHROMIUM = next((c for c in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if c), None)
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update --disable-sync"
@@ -102,8 +105,13 @@ PAGES = [
     "chapters/distraction/where-it-looks.html",
     "chapters/distraction/what-matters.html",
     "chapters/distraction/scorecard.html",
+    "chapters/synthesis/side-by-side.html",
+    "chapters/synthesis/agreement.html",
+    "chapters/synthesis/which-ruler.html",
     "chapters/synthesis/measure-your-own-model.html",
+    "teaching/teachers.html",
     "how-this-book-is-made.html",
+    *(f"reference/{file.stem}.html" for file in (ROOT / "book" / "reference").glob("*.md")),
     "glossary.html",
     "bibliography.html",
 ]
@@ -111,8 +119,13 @@ CHAPTERS = [name for name in PAGES if name.startswith("chapters/")]
 
 
 def test_the_list_of_pages_is_complete(site):
-    made = {str(f.relative_to(site)) for f in site.rglob("*.html")} - {"index.html", "search.html", "genindex.html"}
-    made = {name for name in made if not name.startswith("_static/")}
+    made = {str(f.relative_to(site)) for f in site.rglob("*.html")} - {
+        "index.html",
+        "search.html",
+        "genindex.html",
+        "py-modindex.html",
+    }
+    made = {name for name in made if not name.startswith(("_static/", "_modules/"))}
     assert made == set(PAGES)
 
 
