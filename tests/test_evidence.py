@@ -207,7 +207,7 @@ def test_a_slideshow_is_whole_and_harmless():
     page = pages.slideshow("cut", frames, 'an "image"', start=2).data
     options, images = (
         re.search(r"<script type=\"application/json\">(.*?)</script>", page).group(1),
-        re.findall(r'<img src="(.*?)"', page),
+        re.findall(r'<img class="dark-light" src="(.*?)"', page),
     )
     shown, captions = json.loads(options)
     assert captions == list(frames) and images == [shown[2]] and 'alt="an &quot;image&quot;"' in page

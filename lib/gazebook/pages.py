@@ -193,7 +193,7 @@ def slideshow(label: str, frames: Mapping[str, np.ndarray], alt: str, start: int
     )
     return HTML(
         f'<figure class="slideshow"><script type="application/json">{options}</script>'
-        f'<img src="{shown[start]}" alt="{html.escape(alt)}">'
+        f'<img class="dark-light" src="{shown[start]}" alt="{html.escape(alt)}">'
         f'<label>{html.escape(label)} <input type="range" min="0" max="{len(frames) - 1}" value="{start}" '
         f'aria-valuetext="{captions[start]}" oninput="{code}"></label> <output>{captions[start]}</output></figure>'
     )
