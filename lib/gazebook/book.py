@@ -301,6 +301,7 @@ def render(folder: Path) -> Path:
         for name, digest in json.loads(known.read_text(encoding="utf-8")).items():
             if (html / name).is_file() and _digest(html / name) != digest:
                 (html / name).unlink()
+                (html.parent / ".doctrees" / name).with_suffix(".doctree").unlink(missing_ok=True)  # so that it is read again
     program = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]  # the same without PATH
     arguments = ["build", "book", "--config", "_config.yml", "--path-output", "book", "-n", "-W", "--keep-going"]
     done = subprocess.run([*program, *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=False)
