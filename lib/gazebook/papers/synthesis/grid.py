@@ -24,15 +24,14 @@ ON_SCENES = (*RULERS[:5], "attributes", *RULERS[5:])  # whose attributes are kno
 
 @dataclass(frozen=True)
 class Axes:
-    """A profile of part 5: part 3's axes, whose models of scenes are measured; names of networks of ImageNet, and rulers of
-    both; `images` is the number of scenes that are measured on.
+    """A profile of part 5: part 3's axes, whose models of scenes are measured; names of networks of ImageNet; `images` is the
+    number of scenes that are measured on, by the rulers `on_scenes`.
     """
 
     scenes: foregrounds.Axes
     networks: tuple[str, ...]
     images: int
     on_scenes: tuple[str, ...] = ON_SCENES
-    on_photographs: tuple[str, ...] = RULERS
 
 
 AXES = {
@@ -67,13 +66,13 @@ def photographs(axes: Axes) -> dict[Run, dict[str, Any]]:
     as_it_is = {"data": "imagenet_samples9", "head": IMAGENET, "epochs": None, "updates": 0}
     found = {}
     for name in axes.networks:
-        names = [r for r in axes.on_photographs if r != "alignment" or not name.startswith(pretrained.TFLITE)]
+        names = [r for r in RULERS if r != "alignment" or not name.startswith(pretrained.TFLITE)]
         found[Run(study="synthesis", trunk=name, evaluation={"rulers": names}, **as_it_is)] = {"model": name}
     return found
 
 
 def everything(axes: Axes) -> list[Run]:
-    """All runs of the part: what its pages show."""
+    """All runs of the part, which its pages show, any-time: the photographs, then all scenes of one seed before the next."""
     return [*photographs(axes), *family(axes)]
 
 
@@ -88,7 +87,5 @@ def rulers(run: Run) -> tuple[Ruler, ...]:
 
 
 def grid(profile: str) -> list[Run]:
-    """All runs of the part, any-time: the photographs, then the models of scenes, all of one seed before the next."""
-    own = AXES[profile]
-    seeds = (*own.scenes.seeds, *own.scenes.more_seeds)
-    return [*photographs(own), *(run for seed in seeds for run in family(own, (seed,)))]
+    """All runs of the part in a profile, in the order of `everything`."""
+    return everything(AXES[profile])
