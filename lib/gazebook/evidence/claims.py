@@ -209,8 +209,8 @@ def _rejected(p: np.ndarray, method: str = "fdr_bh") -> np.ndarray:
 def _text(claim: Claim, estimate: Estimate, short: bool = False) -> str:
     sign = claim.above == 0 or claim.below == 0 or claim.within is not None
     shown = estimate.times(claim.scale)
-    if claim.what == "rho":  # Student's interval does not know where correlations end
-        shown = replace(shown, low=max(shown.low, -1.0), high=min(shown.high, 1.0))
+    if claim.what == "rho":
+        shown = shown.bounded(-1, 1)
     if not short:
         return shown.text(claim.digits, sign)
     return f"{shown.value:{'+' if sign else ''}.{claim.digits}f}"

@@ -77,6 +77,10 @@ class Estimate:
         low, high = sorted((self.low * factor, self.high * factor))
         return replace(self, value=self.value * factor, low=low, high=high)
 
+    def bounded(self, low: float, high: float) -> Estimate:
+        """Its interval cut at what the quantity can be: Student's does not know where correlations end."""
+        return replace(self, low=max(self.low, low), high=min(self.high, high))
+
     def text(self, digits: int = 1, sign: bool = True) -> str:
         """'+1.2 [+0.3, +2.1], 5 seeds'."""
         if not np.isfinite(self.value):
