@@ -2,13 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book published test install lock lint format clean
+.PHONY: book published teach labs test install lock lint format clean
 
 book: install ## train the demo, execute every notebook, render, print the path of the first page
 	$(BIN)/gazebook book
 
 published: install ## render the published results (real images), without data and without training
 	$(BIN)/gazebook book --profile published
+
+teach: published ## slides, labs and the cheat sheet, from the published results; prints their folder
+	$(BIN)/python book/course.py all
+
+labs: install ## the labs alone: with gaps for students, solved for the teacher
+	$(BIN)/python book/course.py labs
 
 test: install ## all tests, on two processes: many of them start others
 	$(BIN)/python -m pytest --numprocesses 2

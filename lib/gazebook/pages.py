@@ -215,9 +215,9 @@ def table(key: str, frame: pd.DataFrame, floatfmt: str | tuple[str, ...] = ".3f"
     """Glue a table under `key`, for a numbered and captioned `table` directive on the page; an empty one says so."""
     if frame.empty:
         frame = pd.DataFrame({"": ["too few runs for it"]}, index=[""])
-    shown = frame.astype(object).where(frame.notna(), None).rename_axis(_escaped(frame.index.name))  # NaN would be printed
-    text = shown.map(_escaped).rename(index=_escaped, columns=_escaped).to_markdown(floatfmt=floatfmt, missingval="", **options)
-    glue(key, Markdown(text), display=False)
+    shown = frame.map(_escaped).rename(index=_escaped, columns=_escaped).rename_axis(_escaped(frame.index.name))
+    shown = shown.astype(object).where(frame.notna().to_numpy(), None)  # last: `map` would make NaN of None, and "nan" of that
+    glue(key, Markdown(shown.to_markdown(floatfmt=floatfmt, missingval="", **options)), display=False)
 
 
 def _escaped(cell: object) -> object:

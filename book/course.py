@@ -1,0 +1,179 @@
+"""Builds what a teacher hands out, from the rendered book: slides, labs, the cheat sheet. Called by `make teach` and `labs`."""
+
+import ast
+import base64
+import html
+import inspect
+import json
+import re
+import shutil
+from collections.abc import Callable
+from copy import deepcopy
+from importlib import import_module
+from importlib.metadata import files
+from pathlib import Path
+from textwrap import dedent
+
+import nbformat
+import typer
+from front_page import ROOT, glued
+from nbclient import NotebookClient
+from nbconvert import SlidesExporter
+from nbformat.v4 import new_markdown_cell, new_notebook
+from playwright.sync_api import sync_playwright
+
+HERE = ROOT / "book" / "teaching"
+COURSE = ROOT / "book" / "_build" / "course"
+LABS = sorted((HERE / "labs").glob("*.ipynb"))
+EMBED = re.compile(r"!\[(?P<alt>[^\]]*)\]\((?P<kind>figure|table|text|code):(?P<what>[^)]+)\)")
+
+
+def embedded(match: re.Match) -> str:
+    """What stands for `![alt](KIND:CHAPTER#NAME)`: a figure, a table or a text that a chapter glued; or a function's code."""
+    kind, what = match["kind"], match["what"]
+    if kind == "code":
+        module, _, name = what.rpartition(".")
+        return f"```python\n{code(getattr(import_module(module), name))}\n```"
+    found = glued(*what.split("#"))
+    if kind == "figure":
+        form = next(form for form in ("image/svg+xml", "image/png") if form in found)
+        data = found[form] if form == "image/png" else base64.b64encode(found[form].encode()).decode()
+        alt = html.escape(match["alt"] or described(*what.split("#")))
+        return f'<p class="figure"><img alt="{alt}" src="data:{form};base64,{data}"></p>'
+    return found["text/markdown"] if kind == "table" else found["text/plain"].strip("'\"")
+
+
+def described(chapter: str, name: str) -> str:
+    """The alternative text that a chapter gives to a figure."""
+    page = (ROOT / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8")
+    cells = ["".join(cell["source"]) for cell in json.loads(page)["cells"]]
+    found = re.search(rf"```{{glue:figure}} {name}\n(?:.*\n)*?:alt: (.*)", "\n".join(cells))
+    return found[1]
+
+
+def code(function: Callable) -> str:
+    """A function's code without its docstring: slides are small."""
+    lines = dedent(inspect.getsource(function)).rstrip().splitlines()
+    about = ast.parse("\n".join(lines)).body[0].body[0]
+    return "\n".join(lines[: about.lineno - 1] + lines[about.end_lineno :])
+
+
+def deck(file: Path) -> nbformat.NotebookNode:
+    """The slides of a Markdown file as a notebook: rules part them, what follows a line `Notes:` is for the speaker."""
+    cells = []
+    for slide in file.read_text(encoding="utf-8").split("\n---\n"):
+        shown, _, notes = slide.partition("\nNotes:\n")
+        for kind, text in (("slide", shown), ("notes", notes)):
+            if text.strip():
+                source = EMBED.sub(embedded, text.strip())
+                cells.append(new_markdown_cell(source, metadata={"slideshow": {"slide_type": kind}}))
+    return new_notebook(cells=cells, metadata={"title": cells[0].source.splitlines()[0].lstrip("# ")})
+
+
+def slides() -> list[Path]:
+    """Renders the decks with reveal.js and MathJax from their installed packages, so that no network is needed."""
+    target = COURSE / "slides"
+    target.mkdir(parents=True, exist_ok=True)
+    packaged("sphinx-revealjs", "_static/revealjs/(dist|plugin/notes)/.*", "reveal", target)
+    packaged("sphinx-mathjax-offline", "tex-svg.js", "mathjax", target)
+    template = str(HERE / "slides" / "deck.html.j2")
+    exporter = SlidesExporter(template_file=template, reveal_url_prefix="reveal", reveal_theme="white")
+    css = (HERE / "slides" / "deck.css").read_text(encoding="utf-8")
+    decks = sorted((HERE / "slides").glob("*.md"))
+    for file in decks:
+        page, _ = exporter.from_notebook_node(deck(file), resources={"deck_css": css})
+        (target / f"{file.stem}.html").write_text(page, encoding="utf-8")
+    return [target / f"{file.stem}.html" for file in decks]
+
+
+def packaged(package: str, pattern: str, folder: str, target: Path) -> None:
+    """Copies files of an installed package to target/folder/, below what comes before the first bracket of the pattern."""
+    below = pattern.partition("(")[0]
+    found = [f for f in files(package) or () if re.search(f"(^|/){pattern}$", f.as_posix())]
+    if not found:
+        raise typer.BadParameter(f"{package} is not installed; run: make install")
+    for file in found:
+        place = target / folder / (file.as_posix().partition(below)[2] if "(" in pattern else file.name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file.locate(), place)
+
+
+SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION", re.DOTALL | re.MULTILINE)  # nbgrader's marks
+HIDDEN = re.compile(r"^ *### BEGIN HIDDEN TESTS\n.*?### END HIDDEN TESTS\n?", re.DOTALL | re.MULTILINE)
+
+
+def for_students(lab: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A solved lab with gaps in place of its solutions, and without the hidden tests."""
+    lab = deepcopy(lab)
+    for cell in lab.cells:
+        cell.source = HIDDEN.sub("", SOLUTION.sub(r"\1...  # your code", cell.source)).rstrip()
+    return lab
+
+
+def labs() -> Path:
+    """Writes the labs for students, and as they are for the teacher: with solutions and hidden tests."""
+    for name, make in (("student", for_students), ("teacher", lambda lab: lab)):
+        target = COURSE / "labs" / name
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(HERE / "labs" / "lab.py", target / "lab.py")
+        for file in LABS:
+            nbformat.write(make(nbformat.read(file, as_version=4)), target / file.name)
+    return COURSE / "labs"
+
+
+def graded(file: Path) -> tuple[int, int]:
+    """(tasks done, tasks) of a student's notebook: its gaps are put into the solved lab, which is run with the hidden tests."""
+    lab = nbformat.read(next(f for f in LABS if file.name.startswith(f.name[0])), as_version=4)
+    answers = {cell.id: cell.source for cell in nbformat.read(file, as_version=4).cells}
+    for cell in lab.cells:
+        if "gap" in cell.metadata.get("tags", ()):
+            cell.source = answers.get(cell.id, "...")
+    NotebookClient(lab, allow_errors=True, resources={"metadata": {"path": HERE / "labs"}}).execute()
+    done, tasks = re.fullmatch(r"(\d+) of (\d+) tasks done\n", lab.cells[-1].outputs[0].text).groups()
+    return int(done), int(tasks)
+
+
+def as_pdf(page: Path, target: Path, query: str = "", **options) -> None:
+    """Prints a page to a PDF with Chromium: the system's, else playwright's own."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        shown = chromium.new_page()
+        shown.goto(page.as_uri() + query, wait_until="networkidle")
+        shown.wait_for_function("!window.MathJax || MathJax.startup.promise.then(() => true)")
+        shown.pdf(path=target, prefer_css_page_size=True, print_background=True, **options)
+        chromium.close()
+
+
+app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
+
+
+@app.command("labs")
+def build_labs() -> None:
+    """The labs, with gaps for students and solved for the teacher."""
+    print(labs())
+
+
+@app.command("all")
+def build_all() -> None:
+    """Slides (pages and PDFs with the speaker's notes), labs, and the cheat sheet."""
+    sheet = ROOT / "book" / "_build" / "html" / "teaching" / "cheat-sheet.html"
+    if not sheet.is_file():
+        raise typer.BadParameter("the book has not been rendered; run: make published")
+    labs()
+    for page in slides():
+        as_pdf(page, page.with_suffix(".pdf"), "?print-pdf&showNotes=separate-page")
+    as_pdf(sheet, COURSE / "cheat-sheet.pdf", landscape=True, scale=0.6)
+    print(COURSE)
+
+
+@app.command()
+def grade(notebooks: list[Path]) -> None:
+    """Run students' notebooks with the hidden tests: one line each, tasks done and tasks."""
+    for file in notebooks:
+        done, tasks = graded(file)
+        print(f"{file}\t{done}\t{tasks}", flush=True)
+
+
+if __name__ == "__main__":
+    app()
