@@ -131,3 +131,14 @@ def test_a_check_says_what_is_wrong_and_raises_nothing(lab, capsys):
 def test_a_check_does_not_swallow_an_interrupt(lab):
     with pytest.raises(KeyboardInterrupt), lab.task("stopped"):
         raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "notebooks").glob("*/*.ipynb")), ids=lambda f: f"{f.parent.name}-{f.stem}")
+def test_every_chapter_has_exercises_of_several_levels_each_with_its_answer(file):
+    """One at least is open, and its answer says what a good one contains."""
+    text = "\n".join(cell.source for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "markdown")
+    asked = re.findall(r"\{exercise\} (.+)\n:label: (\S+)\n\n(★+) \d+ minutes(, open)?\. ", text)
+    assert len(asked) == text.count("{exercise}") >= 3
+    answers = dict(re.findall(r"\{solution\} (\S+)\n:class: dropdown\n\n(.+)", text))
+    assert {label for _, label, _, _ in asked} == set(answers)
+    assert any(is_open and re.search("Rubric|good answer|Good answers", answers[label]) for _, label, _, is_open in asked)
