@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book published teach labs test install lock lint format clean
+.PHONY: book published teach labs pdf test install lock lint format clean
 
 book: install ## train the demo, execute every notebook, render, print the path of the first page
 	$(BIN)/gazebook book
@@ -15,6 +15,9 @@ teach: published ## slides, labs and the cheat sheet, from the published results
 
 labs: install ## the labs alone: with gaps for students, solved for the teacher
 	$(BIN)/python book/course.py labs
+
+pdf: published ## the whole book as one PDF; prints its path
+	$(BIN)/python book/course.py pdf
 
 test: install ## all tests, on two processes: many of them start others
 	$(BIN)/python -m pytest --numprocesses 2

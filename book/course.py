@@ -1,4 +1,4 @@
-"""Builds what a teacher hands out, from the rendered book: slides, labs, the cheat sheet. Called by `make teach` and `labs`."""
+"""Builds what a teacher hands out, and the book on paper, from the rendered book. Called by `make teach`, `labs` and `pdf`."""
 
 import ast
 import base64
@@ -7,23 +7,30 @@ import inspect
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from importlib import import_module
 from importlib.metadata import files
+from io import BytesIO
 from pathlib import Path
 from textwrap import dedent
 
 import nbformat
 import typer
+import yaml
 from front_page import ROOT, glued
 from nbclient import NotebookClient
 from nbconvert import SlidesExporter
 from nbformat.v4 import new_markdown_cell, new_notebook
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
+from pypdf import PdfWriter
+from tqdm import tqdm
 
 HERE = ROOT / "book" / "teaching"
 COURSE = ROOT / "book" / "_build" / "course"
+HTML = ROOT / "book" / "_build" / "html"
+SITE = "https://gazebook.github.io/gazebook/"
 LABS = sorted((HERE / "labs").glob("*.ipynb"))
 EMBED = re.compile(r"!\[(?P<alt>[^\]]*)\]\((?P<kind>figure|table|text|code):(?P<what>[^)]+)\)")
 
@@ -98,6 +105,7 @@ def packaged(package: str, pattern: str, folder: str, target: Path) -> None:
         shutil.copyfile(file.locate(), place)
 
 
+WHOLE_WIDTH = ".bd-main .bd-content .bd-article-container, .bd-page-width { max-width: none !important; }"
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION", re.DOTALL | re.MULTILINE)  # nbgrader's marks
 HIDDEN = re.compile(r"^ *### BEGIN HIDDEN TESTS\n.*?### END HIDDEN TESTS\n?", re.DOTALL | re.MULTILINE)
 
@@ -133,16 +141,49 @@ def graded(file: Path) -> tuple[int, int]:
     return int(done), int(tasks)
 
 
-def as_pdf(page: Path, target: Path, query: str = "", **options) -> None:
-    """Prints a page to a PDF with Chromium: the system's, else playwright's own."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser to print with: the system's Chromium, else playwright's own."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-        shown = chromium.new_page()
-        shown.goto(page.as_uri() + query, wait_until="networkidle")
-        shown.wait_for_function("!window.MathJax || MathJax.startup.promise.then(() => true)")
-        shown.pdf(path=target, prefer_css_page_size=True, print_background=True, **options)
-        chromium.close()
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+def as_pdf(browser: Browser, page: Path, query: str = "", style: str = "/* none */", **options) -> bytes:
+    """A page as a PDF; `style` is CSS for this once. Links to other pages of the book lead to its published site."""
+    shown = browser.new_page()
+    shown.goto(page.as_uri() + query, wait_until="networkidle")
+    shown.add_style_tag(content=style)
+    shown.wait_for_function("!window.MathJax || MathJax.startup.promise.then(() => true)")
+    to_site = "([own, site]) => document.querySelectorAll('a[href]').forEach(a => { a.href = a.href.replace(own, site); })"
+    shown.evaluate(to_site, [f"{HTML.as_uri()}/", SITE])
+    content = shown.pdf(prefer_css_page_size=True, print_background=True, **options)
+    shown.close()
+    return content
+
+
+def whole_book(browser: Browser) -> bytes:
+    """All pages of the table of contents as one PDF with bookmarks."""
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
+    listed = [page for part in toc["parts"] for page in part["chapters"]]
+    names = [toc["root"], *(name for page in listed for name in (page["file"], *(s["file"] for s in page.get("sections", ()))))]
+    writer = PdfWriter()
+    for name in tqdm(names, unit=" page"):
+        page = HTML / f"{name}.html"
+        title = re.search(r"<h1>(.*?)<a", page.read_text(encoding="utf-8"), re.DOTALL)[1]
+        title = html.unescape(re.sub(r"<.*?>", "", title))
+        writer.append(BytesIO(as_pdf(browser, page, scale=0.8)), outline_item=title)
+    out = BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def rendered() -> None:
+    """Raises where the book was not rendered."""
+    if not (HTML / "teaching" / "cheat-sheet.html").is_file():
+        raise typer.BadParameter("the book has not been rendered; run: make published")
 
 
 app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
@@ -157,14 +198,24 @@ def build_labs() -> None:
 @app.command("all")
 def build_all() -> None:
     """Slides (pages and PDFs with the speaker's notes), labs, and the cheat sheet."""
-    sheet = ROOT / "book" / "_build" / "html" / "teaching" / "cheat-sheet.html"
-    if not sheet.is_file():
-        raise typer.BadParameter("the book has not been rendered; run: make published")
+    rendered()
     labs()
-    for page in slides():
-        as_pdf(page, page.with_suffix(".pdf"), "?print-pdf&showNotes=separate-page")
-    as_pdf(sheet, COURSE / "cheat-sheet.pdf", landscape=True, scale=0.6)
+    with chromium() as browser:
+        for page in slides():
+            page.with_suffix(".pdf").write_bytes(as_pdf(browser, page, "?print-pdf&showNotes=separate-page"))
+        sheet = as_pdf(browser, HTML / "teaching" / "cheat-sheet.html", style=WHOLE_WIDTH, landscape=True, scale=0.8)
+    (COURSE / "cheat-sheet.pdf").write_bytes(sheet)
     print(COURSE)
+
+
+@app.command()
+def pdf() -> None:
+    """The whole book as one PDF."""
+    rendered()
+    target = HTML.parent / "gazebook.pdf"
+    with chromium() as browser:
+        target.write_bytes(whole_book(browser))
+    print(target)
 
 
 @app.command()

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
+from pypdf import PdfReader
 
 from tests.conftest import TINY
 
@@ -232,3 +235,30 @@ def test_code_is_folded_and_opens(page, address):
     assert not fold.locator("pre").first.is_visible()
     fold.locator("summary").click()
     assert fold.locator("pre").first.is_visible()
+
+
+def test_the_course_is_built_and_every_slide_fits_its_page_without_a_network(site, browser):
+    folder = site.parents[2]
+    done = subprocess.run([sys.executable, "book/course.py", "all"], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    course = Path(done.stdout.strip())
+    assert len(PdfReader(course / "cheat-sheet.pdf").pages) == 1
+    for deck in sorted((course / "slides").glob("*.html")):
+        tab = browser.new_page(viewport={"width": 1280, "height": 720})
+        problems = []
+        tab.on("requestfailed", lambda request, problems=problems: problems.append(request.url))
+        tab.on("pageerror", lambda error, problems=problems: problems.append(str(error)))
+        tab.goto(deck.as_uri())
+        tab.wait_for_function(
+            "window.Reveal && Reveal.isReady() && MathJax.startup && MathJax.startup.promise.then(() => true)"
+        )
+        number = tab.evaluate("Reveal.getTotalSlides()")
+        for i in range(number):
+            tab.evaluate(f"Reveal.slide({i})")
+            height, width = tab.evaluate(
+                "(() => { const p = Reveal.getCurrentSlide().querySelector('.page'); return [p.scrollHeight, p.scrollWidth] })()"
+            )
+            assert height <= 718 and width <= 1282, f"{deck.name}, slide {i + 1}: {width} x {height}"
+        assert not problems
+        assert len(PdfReader(deck.with_suffix(".pdf")).pages) >= 2 * number  # slides and notes
+        tab.close()
