@@ -255,9 +255,8 @@ def test_the_course_is_built_and_every_slide_fits_its_page_without_a_network(sit
         number = tab.evaluate("Reveal.getTotalSlides()")
         for i in range(number):
             tab.evaluate(f"Reveal.slide({i})")
-            height, width = tab.evaluate(
-                "(() => { const p = Reveal.getCurrentSlide().querySelector('.page'); return [p.scrollHeight, p.scrollWidth] })()"
-            )
+            shown = "Reveal.getCurrentSlide().querySelector('.page')"
+            height, width = tab.evaluate(f"[{shown}.scrollHeight, {shown}.scrollWidth]")
             assert height <= 718 and width <= 1282, f"{deck.name}, slide {i + 1}: {width} x {height}"
         assert not problems
         assert len(PdfReader(deck.with_suffix(".pdf")).pages) >= 2 * number  # slides and notes
