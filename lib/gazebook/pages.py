@@ -88,9 +88,9 @@ class Chapter:
                     row[title] = f"**{f.verdict}**: {f.evidence}"
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("no.")
 
-    def counts(self, own: bool = False) -> dict[str, int]:
-        """How many of the paper's claims (or of this book's) have which verdict at the scale that is shown."""
-        scale = getattr(self.axes, "scale", 0)
+    def counts(self, own: bool = False, scale: int | None = None) -> dict[str, int]:
+        """How many of the paper's claims (or of this book's) have which verdict at a scale (that which is shown)."""
+        scale = getattr(self.axes, "scale", 0) if scale is None else scale
         found = self.findings.get(scale, next(iter(self.findings.values()))).values()
         verdicts = [f.verdict for f in found if f.claim.own == own]
         return {str(v): verdicts.count(v) for v in evidence.Verdict}

@@ -92,7 +92,7 @@ def intervals(
 
 def seed_intervals(data: pd.DataFrame, label: str, *, xlabel: str, line: tuple[float, str] | None = None) -> Figure:
     """`intervals` with one colour and marker per seed."""
-    rows = data.assign(seed=data["seed"].astype(str))
+    rows = data.assign(seed=data["seed"].astype(int).astype(str))
     seeds = sorted(rows["seed"].unique())
     return intervals(rows, label, "seed", seeds, labels={s: f"seed {s}" for s in seeds}, xlabel=xlabel, line=line)
 
@@ -222,13 +222,13 @@ def record_images(arrays: Mapping[str, np.ndarray], num_classes: int) -> dict[st
 def functions(
     x: np.ndarray, lines: Mapping[str, Callable | np.ndarray], *, xlabel: str, ylabel: str, log_x: bool = False
 ) -> Figure:
-    """Curves of functions or arrays over x, named in a legend."""
+    """Curves of functions or arrays over x, named in a legend below."""
     fig, ax = plt.subplots(figsize=(6, 3.6))
     for (name, line), colour in zip(lines.items(), palette(list(lines)).values(), strict=True):
         ax.plot(x, line(x) if callable(line) else line, label=name, color=colour, linewidth=2)
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear")
-    ax.legend()
     fig.tight_layout()
+    fig.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=min(3, len(lines)), fontsize=9)
     return fig
 
 
