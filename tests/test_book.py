@@ -173,6 +173,13 @@ def test_one_call_makes_the_book_at_a_time(tmp_path):
 
 
 @pytest.mark.slow
+def test_no_image_is_described_by_its_file(site):
+    pages = [page for page in site.rglob("*.html") if "_modules" not in page.parts]
+    assert len(pages) > 50
+    assert not [page.name for page in pages if 'alt="_images' in page.read_text(encoding="utf-8")]
+
+
+@pytest.mark.slow
 def test_a_page_that_was_cut_is_rendered_again(site):
     page = site / "chapters" / "scribe" / "implicit-background.html"
     whole = page.read_bytes()

@@ -6,12 +6,19 @@ import re
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
 from sphinx_codeautolink.extension.block import CodeBlockAnalyser
+
+LOGGER = logging.getLogger(__name__)
 
 
 def setup(app: Sphinx) -> dict:
     """What Sphinx calls; see `extra_extensions` in _config.yml."""
     app.connect("builder-inited", _mend_pages)
+    app.add_node(FigurePlace)
+    app.add_directive("figure-of", FigureOf)
+    app.connect("doctree-resolved", _show_figures)
     CodeBlockAnalyser.depart_section = _leave_section
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -20,6 +27,31 @@ def _leave_section(self: CodeBlockAnalyser, node: nodes.section) -> None:
     """Exercises are sections without a title, of which sphinx-codeautolink would forget one all the same."""
     if any(isinstance(child, nodes.title) for child in node.children):
         self.title_stack.pop()
+
+
+class FigurePlace(nodes.General, nodes.Element):
+    """Stands for the image of a figure on another page."""
+
+
+class FigureOf(SphinxDirective):
+    """`{figure-of} NAME` shows the image of that figure again, with its description (cross-page glue knows no SVG)."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        return [FigurePlace(name=self.arguments[0])]
+
+
+def _show_figures(app: Sphinx, doctree: nodes.document, _name: str) -> None:
+    labels = app.env.domaindata["std"]["anonlabels"]
+    for node in list(doctree.findall(FigurePlace)):
+        page, anchor = labels.get(node["name"], (None, None))
+        found = [f for f in app.env.get_doctree(page).findall(nodes.figure) if anchor in f["ids"]] if page else []
+        if found:
+            node.replace_self(next(found[0].findall(nodes.image)).deepcopy())
+        else:
+            LOGGER.warning(f"there is no figure named {node['name']}", location=node)
+            node.parent.remove(node)
 
 
 def _mend_pages(app: Sphinx) -> None:
