@@ -30,7 +30,8 @@ from gazebook.explain import grad_cam
 from gazebook.explain.saliency import default_layer
 from gazebook.images import composite
 from gazebook.measure.opened import open_model
-from gazebook.measure.standard import RULERS, Source
+from gazebook.measure.source import Source
+from gazebook.measure.standard import RULERS
 from gazebook.measure.survey import estimated, survey
 from gazebook.metrics import relative_foreground_sensitivity
 from gazebook.models.formats import Preprocessing

@@ -214,7 +214,8 @@ def measure(
     from gazebook.machine import choose_device
     from gazebook.measure import survey as surveys
     from gazebook.measure.opened import open_model, unique_names
-    from gazebook.measure.standard import Source, chosen_rulers
+    from gazebook.measure.source import Source
+    from gazebook.measure.standard import chosen_rulers
     from gazebook.models.formats import Preprocessing
 
     *specs, where = arguments

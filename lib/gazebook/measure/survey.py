@@ -19,7 +19,8 @@ from gazebook.errors import GazebookError
 from gazebook.measure.opened import Opened, as_model, open_model, unique_names
 from gazebook.measure.ruler import Measured, Trained
 from gazebook.measure.ruler import Ruler as RunRuler
-from gazebook.measure.standard import SHOWN, Answers, Looked, Row, Ruler, Source, answer, chosen_rulers, missing_needs
+from gazebook.measure.source import Answers, Looked, Row, Ruler, Source, answer, missing_needs
+from gazebook.measure.standard import SHOWN, chosen_rulers
 from gazebook.metrics import mean_interval, share_interval
 from gazebook.models import pretrained
 from gazebook.models.pretrained import images_at_once
