@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gazebook import pages
+from gazebook import pages, plots
 
 RAW = re.compile(r"(?<![\w.])-?\d*\.\d{5,}")  # more than four digits
 NUMBER = re.compile(r"[-−+]?[\d.,]+%?|\$.*")  # a tick's label; a power of ten is a formula
@@ -80,3 +80,10 @@ def test_every_table_and_figure_of_the_book_can_be_read(site):
                     figures += 1
                     assert not unlabelled(data["image/svg+xml"]), (file.stem, name)
     assert tables > 60 and figures > 40
+
+
+def test_at_most_six_lines_are_coloured_and_the_rest_grey():
+    colours = plots.palette([f"line {i}" for i in range(9)]).values()
+    grey = [len(set(colour)) == 1 for colour in colours]
+    assert grey == [False] * 6 + [True] * 3
+    assert len(set(colours)) == 9

@@ -20,6 +20,8 @@ from gazebook.metrics import mean_interval
 
 MARKERS = ("o", "X", "s", "P", "D", "^", "v", "<", ">", "*")
 
+COLOURS = 6  # in one figure; further lines are grey
+
 
 def theme() -> None:
     """The book's look; call it once in a notebook."""
@@ -40,8 +42,9 @@ def theme() -> None:
 
 
 def palette(names: Sequence[str]) -> dict[str, tuple]:
-    """A colour for each name, in order, from the colour-blind-safe palette."""
-    return dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
+    """A colour for each name, in order, from the colour-blind-safe palette; after six, which one can tell apart, greys."""
+    greys = [(shade,) * 3 for shade in np.linspace(0.35, 0.65, max(0, len(names) - COLOURS))]
+    return dict(zip(names, [*sns.color_palette("colorblind", min(len(names), COLOURS)), *greys], strict=True))
 
 
 def curves(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], *, band: bool = True, **layout) -> Figure:
