@@ -113,7 +113,7 @@ PAGES = [
     "chapters/synthesis/agreement.html",
     "chapters/synthesis/which-ruler.html",
     "chapters/synthesis/measure-your-own-model.html",
-    "teaching/teachers.html",
+    *(f"teaching/{file.stem}.html" for file in (ROOT / "book" / "teaching").glob("*.md")),
     "how-this-book-is-made.html",
     *(f"reference/{file.stem}.html" for file in (ROOT / "book" / "reference").glob("*.md")),
     "glossary.html",
@@ -261,3 +261,10 @@ def test_the_course_is_built_and_every_slide_fits_its_page_without_a_network(sit
         assert not problems
         assert len(PdfReader(deck.with_suffix(".pdf")).pages) >= 2 * number  # slides and notes
         tab.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_is_wider_than_a_phone(page, address, name):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{address}/{name}", wait_until="networkidle")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
