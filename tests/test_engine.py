@@ -226,3 +226,13 @@ def test_a_machine_that_slept_keeps_its_workers():
 
         made.sync(look)
         assert len(made.scheduler.workers) == 1
+
+
+@pytest.mark.slow
+def test_a_cluster_leaves_its_callers_environment_as_it_was(monkeypatch):
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    monkeypatch.setenv("MKL_NUM_THREADS", "7")
+    before = dict(os.environ)
+    with engine.cluster(1):
+        pass
+    assert dict(os.environ) == before

@@ -136,6 +136,7 @@ def cluster(count: int) -> Iterator:
     dask.config.set(SETTINGS)
     from distributed import LocalCluster  # reads its settings when it is imported
 
+    before = dict(os.environ)  # a nanny sets what its worker shall have in the caller's own environment
     made = LocalCluster(
         n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0, host="127.0.0.1",
         silence_logs=logging.CRITICAL,
@@ -148,6 +149,9 @@ def cluster(count: int) -> Iterator:
             with suppress(ProcessLookupError, TypeError):
                 os.kill(nanny.pid, signal.SIGKILL)
         made.close(timeout=5)
+        for name in (*SETTINGS["distributed.nanny.pre-spawn-environ"], "PYTHONHASHSEED", "__DASK_PARENT_PID"):
+            os.environ.pop(name, None)
+            os.environ |= {name: before[name]} if name in before else {}
 
 
 @contextmanager
