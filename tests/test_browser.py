@@ -134,13 +134,15 @@ def test_the_list_of_pages_is_complete(site):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page_loads_offline_with_all_its_figures(page, address, name):
+def test_every_page_loads_offline_with_all_its_figures_and_fits_a_phone(page, address, name):
     page.goto(f"{address}/{name}", wait_until="networkidle")
     assert page.problems == []
     for image in page.query_selector_all(".bd-article img"):
         width, height = image.evaluate("i => [i.naturalWidth, i.naturalHeight]")
         assert width > 50 and height > 20
         assert len(image.get_attribute("alt") or "") > 15, image.get_attribute("src")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -261,10 +263,3 @@ def test_the_course_is_built_and_every_slide_fits_its_page_without_a_network(sit
         assert not problems
         assert len(PdfReader(deck.with_suffix(".pdf")).pages) >= 2 * number  # slides and notes
         tab.close()
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_no_page_is_wider_than_a_phone(page, address, name):
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(f"{address}/{name}", wait_until="networkidle")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
