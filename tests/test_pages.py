@@ -70,6 +70,8 @@ def test_every_table_and_figure_of_the_book_can_be_read(site):
             for output in cell.get("outputs", ()):
                 name = output.get("metadata", {}).get("scrapbook", {}).get("name")
                 data = {kind.rpartition("record/")[2]: "".join(content) for kind, content in output.get("data", {}).items()}
+                if not name and "text/html" not in data:
+                    assert not RAW.search(data.get("text/plain", "") + "".join(output.get("text", ""))), (file.stem, cell["id"])
                 if name and "text/markdown" in data:
                     tables += 1
                     rows = cells(data["text/markdown"])
