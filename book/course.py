@@ -19,13 +19,15 @@ from textwrap import dedent
 import nbformat
 import typer
 import yaml
-from front_page import ROOT, glued
+from front_page import ROOT, answer, glued
 from nbclient import NotebookClient
 from nbconvert import SlidesExporter
 from nbformat.v4 import new_markdown_cell, new_notebook
 from playwright.sync_api import Browser, sync_playwright
 from pypdf import PdfWriter
 from tqdm import tqdm
+
+from gazebook.book import copy_mathjax
 
 HERE = ROOT / "book" / "teaching"
 COURSE = ROOT / "book" / "_build" / "course"
@@ -41,13 +43,15 @@ def embedded(match: re.Match) -> str:
     if kind == "code":
         module, _, name = what.rpartition(".")
         return f"```python\n{code(getattr(import_module(module), name))}\n```"
+    if kind == "text":
+        return answer(*what.split("#"))
     found = glued(*what.split("#"))
     if kind == "figure":
         form = next(form for form in ("image/svg+xml", "image/png") if form in found)
         data = found[form] if form == "image/png" else base64.b64encode(found[form].encode()).decode()
         alt = html.escape(match["alt"] or described(*what.split("#")))
         return f'<p class="figure"><img alt="{alt}" src="data:{form};base64,{data}"></p>'
-    return found["text/markdown"] if kind == "table" else found["text/plain"].strip("'\"")
+    return found["text/markdown"]
 
 
 def described(chapter: str, name: str) -> str:
@@ -81,8 +85,8 @@ def slides() -> list[Path]:
     """Renders the decks with reveal.js and MathJax from their installed packages, so that no network is needed."""
     target = COURSE / "slides"
     target.mkdir(parents=True, exist_ok=True)
-    packaged("sphinx-revealjs", "_static/revealjs/(dist|plugin/notes)/.*", "reveal", target)
-    packaged("sphinx-mathjax-offline", "tex-svg.js", "mathjax", target)
+    copy_reveal(target / "reveal")
+    copy_mathjax(target / "mathjax")
     template = str(HERE / "slides" / "deck.html.j2")
     exporter = SlidesExporter(template_file=template, reveal_url_prefix="reveal", reveal_theme="white")
     css = (HERE / "slides" / "deck.css").read_text(encoding="utf-8")
@@ -93,16 +97,15 @@ def slides() -> list[Path]:
     return [target / f"{file.stem}.html" for file in decks]
 
 
-def packaged(package: str, pattern: str, folder: str, target: Path) -> None:
-    """Copies files of an installed package to target/folder/, below what comes before the first bracket of the pattern."""
-    below = pattern.partition("(")[0]
-    found = [f for f in files(package) or () if re.search(f"(^|/){pattern}$", f.as_posix())]
-    if not found:
-        raise typer.BadParameter(f"{package} is not installed; run: make install")
-    for file in found:
-        place = target / folder / (file.as_posix().partition(below)[2] if "(" in pattern else file.name)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file.locate(), place)
+def copy_reveal(target: Path) -> None:
+    """What slides need of reveal.js, from the package that brings it."""
+    found = {
+        f: re.search(r"_static/revealjs/((?:dist|plugin/notes)/.+)$", f.as_posix()) for f in files("sphinx-revealjs") or ()
+    }
+    for file, match in found.items():
+        if match:
+            (target / match[1]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file.locate(), target / match[1])
 
 
 WHOLE_WIDTH = ".bd-main .bd-content .bd-article-container, .bd-page-width { max-width: none !important; }"

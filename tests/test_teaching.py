@@ -61,7 +61,8 @@ def test_what_a_deck_shows_is_in_the_book(deck, course):
 
 def test_a_deck_becomes_slides_and_notes_with_what_the_chapters_glued(course, monkeypatch, tmp_path):
     glued = {"f": {"image/svg+xml": "<svg/>", "text/plain": ""}, "t": {"text/markdown": "|a|"}, "s": {"text/plain": "'Yes.'"}}
-    monkeypatch.setattr(course, "glued", lambda chapter, name: glued[name])
+    for module in ("course", "front_page"):
+        monkeypatch.setattr(sys.modules[module], "glued", lambda chapter, name: glued[name])
     file = tmp_path / "deck.md"
     slides = ["# One\n\nNotes:\nSay so.", "## Two\n\n![A <map>](figure:p/c#f)\n\n![](table:p/c#t) ![](text:p/c#s)\n\nNotes:\nX"]
     file.write_text("\n\n---\n\n".join(slides), encoding="utf-8")

@@ -294,7 +294,7 @@ def render(folder: Path) -> Path:
 
     Pages that were changed since they were rendered are rendered again.
     """
-    _copy_mathjax(folder / "book" / "_static" / "mathjax")
+    copy_mathjax(folder / "book" / "_static" / "mathjax")
     html = folder / "book" / "_build" / "html"
     known = html.parent / "pages.json"
     with suppress(OSError, ValueError):
@@ -330,7 +330,7 @@ def alone(folder: Path) -> Iterator[None]:
         raise GazebookError(f"another call is making the book in {folder}; wait until it has ended") from error
 
 
-def _copy_mathjax(target: Path) -> None:
+def copy_mathjax(target: Path) -> None:
     """MathJax from its installed package, so that pages show formulas without a network."""
     for file in files("sphinx-mathjax-offline") or []:
         if file.name == "tex-svg.js":
