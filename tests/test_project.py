@@ -17,6 +17,7 @@ import gazebook
 from gazebook import book
 from gazebook.ledger import SUFFIX, Ledger
 from gazebook.papers import PAPERS, grid, scribe
+from gazebook.runs import PROFILES
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -149,6 +150,13 @@ def test_every_module_is_in_the_reference():
     assert set(re.findall(r"automodule:: (\S+)", pages)) == modules
     for page in (ROOT / "book" / "reference").glob("*.md"):
         assert f"reference/{page.stem}" in (ROOT / "book" / "_toc.yml").read_text()
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_run_of_a_grid_has_a_training_of_its_own_kind(name):
+    for profile in PROFILES:
+        for run in grid(name, profile):
+            assert run.training.training == run.training and run.training.updates == run.updates, run
 
 
 def test_published_results_are_tracked_and_whole():

@@ -116,7 +116,8 @@ class Run:
     @property
     def training(self) -> Run:
         """The run without what only matters after training: runs that share it share their trained weights."""
-        return self.replace(evaluation={}, test_images=None, probe=self.method == "contrastive")
+        probe = self.probe and (self.method == "contrastive" or self.updates == 0)  # without which there is no such run
+        return self.replace(evaluation={}, test_images=None, probe=probe)
 
     def __hash__(self):
         return hash(self.key)
