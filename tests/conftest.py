@@ -10,7 +10,7 @@ import torch
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from gazebook import book, data, engine
+from gazebook import book, data, engine, kernels
 from gazebook.runs import Run
 
 
@@ -52,6 +52,7 @@ def site(tmp_path_factory) -> Path:
     generated = shutil.ignore_patterns("_build", "chapters", "results", "mathjax")
     shutil.copytree(ROOT / "book", folder / "book", ignore=generated)
     shutil.copy(ROOT / "_config.yml", folder)
+    kernels.preloaded()
     with pytest.MonkeyPatch.context() as patch, engine.cluster(2) as cluster:
         patch.setenv("GAZEBOOK_SCHEDULER", cluster.scheduler_address)  # or each chapter would start workers of its own
         patch.setenv("GAZEBOOK_RESULTS", str(folder / "results"))

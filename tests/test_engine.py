@@ -50,8 +50,8 @@ def wait_for(condition, what: str, seconds: float = 120) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """The workers of a call: processes that `pid` has spawned, but for the one that counts shared resources."""
-    return [p.pid for p in psutil.Process(pid).children() if "spawn_main" in " ".join(p.cmdline())]
+    """The workers of a call: forked from the one of its processes that has the library in memory."""
+    return [p.pid for child in psutil.Process(pid).children() for p in child.children()]
 
 
 def alive(pid: int) -> bool:

@@ -272,6 +272,7 @@ def make(folder: Path, given: dict[str, Any], force: bool = False, **options) ->
             else:
                 bar.update()
         try:
+            kernels.preloaded()  # before the engine starts a process that has imported less
             complete([run for own in runs.values() for run in own], ledger, jobs=jobs, **options)
         except BaseException:
             kernels.kill_all()  # or their chapters would be waited for

@@ -31,7 +31,7 @@ from gazebook.errors import BudgetSpentError, DiskFullError, GazebookError
 from gazebook.execute import execute, prepare
 from gazebook.files import atomic_write
 from gazebook.ledger import SUFFIX, Ledger, describe
-from gazebook.machine import choose_device, default_workers
+from gazebook.machine import choose_device, default_workers, keep_memory
 from gazebook.measure import Ruler
 from gazebook.runs import Run
 
@@ -44,15 +44,11 @@ SETTINGS = {
     "logging": {"distributed": "critical"},  # what a user must know is told here
     # a machine that slept for five minutes would otherwise drop its workers, and wait for others for ever
     "distributed.scheduler.worker-ttl": None,
-    "distributed.nanny.pre-spawn-environ": {
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "PYTHONSAFEPATH": "1",
-        # Dask's own gives memory back at every step of training, only to ask for it again: measured, a fifth of the time
-        "MALLOC_TRIM_THRESHOLD_": "4000000000",
-        "MALLOC_MMAP_THRESHOLD_": "4000000000",
-    },
+    # workers are forked from one process that has imported the library, which takes seconds
+    "distributed.worker.multiprocessing-method": "forkserver",
+    "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"},
 }
+PRELOADED = ["distributed", "gazebook.engine"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +131,9 @@ def cluster(count: int) -> Iterator:
 
     dask.config.set(SETTINGS)
     from distributed import LocalCluster  # reads its settings when it is imported
+    from distributed.utils import get_mp_context
 
+    get_mp_context().set_forkserver_preload(PRELOADED)
     before = dict(os.environ)  # a nanny sets what its worker shall have in the caller's own environment
     made = LocalCluster(
         n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0, host="127.0.0.1",
@@ -325,6 +323,7 @@ def _train(order: dict) -> dict:
     """On a worker: one run from nothing to its record. Errors are told, not raised: Dask would try them again."""
     from distributed import get_worker
 
+    keep_memory()  # Dask's own settings give it back at every step, only to ask for it again: measured, a fifth of the time
     worker, run = get_worker(), Run.from_dict(order["run"])
     shared = _is_locked(_lock_file(Ledger(order["folder"]), run))  # by the caller: so its disk is this one
     ledger = Ledger(order["folder"] if shared else worker.local_directory)

@@ -16,9 +16,11 @@ from uuid import uuid4
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
+from gazebook import engine
 from gazebook.machine import end_with_parent, keep_memory
 
-PRELOADED = ["ipykernel.kernelapp", "gazebook.cli", "gazebook.pages", "gazebook.plots"]  # a fork imports the caller, too
+# a fork imports the caller, too; workers are forked from the same process
+PRELOADED = ["ipykernel.kernelapp", "gazebook.cli", "gazebook.pages", "gazebook.plots", *engine.PRELOADED]
 INLINE = "module://matplotlib_inline.backend_inline"  # matplotlib reads it when it is imported
 _starting = Lock()  # chapters start in threads
 _alive: set[BaseProcess] = set()
@@ -51,7 +53,7 @@ class _Process:
 
     def __init__(self, arguments: list[str], environment: dict[str, str], folder: str):
         with _starting:
-            context = _context()
+            context = preloaded()
         self._process = context.Process(target=_kernel, args=(arguments, environment, folder))
         self._process.start()
         _alive.add(self._process)
@@ -87,8 +89,8 @@ def kill_all() -> None:
 
 
 @cache
-def _context():
-    """The process to fork from, with all that is preloaded."""
+def preloaded():
+    """The multiprocessing context whose processes are forked from one with all that chapters and workers import; starts it."""
     context = get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     before = os.environ.get("MPLBACKEND")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from gazebook.evidence.estimate import Estimate
 
@@ -32,7 +32,7 @@ def hierarchical_interval(seeds: Sequence[ArrayLike], resamples: int = 2000, see
     usable = spread > 0
     t = (sample.mean(axis=1)[usable] - own.value) / spread[usable]
     low, high = np.quantile(t, [0.025, 0.975])
-    least = stats.t.ppf(0.975, count - 1)
+    least = scipy.stats.t.ppf(0.975, count - 1)
     return Estimate(
         own.value, own.value - max(high, least) * own.error, own.value - min(low, -least) * own.error, count, own.unit
     )

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from gazebook.metrics import mean_interval, mean_of_means_interval
 
@@ -47,7 +47,7 @@ class Estimate:
     @property
     def error(self) -> float:
         """The standard error that gives the interval: half of it over its Student quantile."""
-        quantile = stats.t.ppf(0.975, self.n - 1) if self.n > 1 else np.nan
+        quantile = scipy.stats.t.ppf(0.975, self.n - 1) if self.n > 1 else np.nan
         return float((self.high - self.low) / 2 / quantile)
 
     @property
@@ -57,7 +57,7 @@ class Estimate:
             return float("nan")
         if self.error == 0:
             return 0.0 if self.value else 1.0
-        return float(2 * stats.t.sf(abs(self.value / self.error), self.n - 1))
+        return float(2 * scipy.stats.t.sf(abs(self.value / self.error), self.n - 1))
 
     @property
     def decides(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib.colors
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -37,11 +36,13 @@ def segmentation_mask(images: torch.Tensor, maps: torch.Tensor) -> np.ndarray:
 
 def colour_mask(images: np.ndarray, attention: np.ndarray, winners: np.ndarray, num_classes: int) -> np.ndarray:
     """The same from stored arrays: images uint8 [N, 3, H, W], attention [N, H, W] in [0, 1], winners int [N, H, W]."""
+    from matplotlib.colors import hsv_to_rgb  # takes half a second, and what measures without drawing does not need it
+
     grey = images.astype(np.float32).mean(axis=1)
     low, high = grey.min(axis=(1, 2), keepdims=True), grey.max(axis=(1, 2), keepdims=True)
     value = (grey - low) / np.maximum(high - low, 1)
     hsv = np.stack([class_hues(num_classes)[winners], attention, value], axis=-1)
-    return (matplotlib.colors.hsv_to_rgb(hsv) * 255).round().astype(np.uint8)
+    return (hsv_to_rgb(hsv) * 255).round().astype(np.uint8)
 
 
 def class_hues(num_classes: int) -> np.ndarray:

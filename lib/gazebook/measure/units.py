@@ -8,9 +8,9 @@ attribute? The truth: how much the unit's activation changes when the attribute 
 from __future__ import annotations
 
 import numpy as np
+import scipy
 import torch
 import torch.nn.functional as F
-from scipy import stats
 
 from gazebook.data import scenes
 from gazebook.measure.attributes import FEW, LEAST
@@ -67,7 +67,7 @@ def _activations(trained: Trained, images: np.ndarray) -> torch.Tensor:
 
 def _auroc(strength: np.ndarray, present: np.ndarray) -> np.ndarray:
     """Area under the curve of each unit, float [K], from the Mann-Whitney statistic."""
-    ranks = stats.rankdata(strength, axis=0)
+    ranks = scipy.stats.rankdata(strength, axis=0)
     yes, no = present.sum(), (~present).sum()
     return (ranks[present].sum(axis=0) - yes * (yes + 1) / 2) / (yes * no)
 

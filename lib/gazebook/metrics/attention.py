@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 import torch
-from scipy import ndimage
 
 Maps = torch.Tensor | np.ndarray
 SOFT = (0.1, 0.9)
@@ -40,8 +40,8 @@ def regions_per_image(a: Maps) -> np.ndarray:
     """Number of 4-connected regions with a > 0.5, int [N]."""
     region = (_maps(a) > 0.5).cpu().numpy()
     within_an_image = np.zeros((3, 3, 3), bool)
-    within_an_image[1] = ndimage.generate_binary_structure(2, 1)
-    labels, count = ndimage.label(region, within_an_image)
+    within_an_image[1] = scipy.ndimage.generate_binary_structure(2, 1)
+    labels, count = scipy.ndimage.label(region, within_an_image)
     image_of = np.zeros(count + 1, int)
     image_of[labels.ravel()] = np.repeat(np.arange(len(region)), region[0].size)
     return np.bincount(image_of[1:], minlength=len(region))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from gazebook.metrics.checks import array
 
@@ -25,7 +25,7 @@ def bootstrap_interval(
         raise ValueError(f"values have shape {values.shape}; expected [N] with N > 0, all of them finite")
     if np.all(values == values[0]):
         return (float(statistic(values)),) * 2
-    found = stats.bootstrap(
+    found = scipy.stats.bootstrap(
         (values,),
         statistic,
         n_resamples=min(9999, max(1000, RESAMPLED // len(values))),
@@ -42,14 +42,14 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]
     values = np.asarray(values, np.float64)
     if len(values) < 2:
         return float("nan"), float("nan")
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = scipy.stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean() - half), float(values.mean() + half)
 
 
 def share_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
     """Wilson's interval of the mean of values [N] that are 0 or 1, which does not collapse at the ends."""
     values = np.asarray(values)
-    found = stats.binomtest(int(values.sum()), len(values)).proportion_ci(level, method="wilson")
+    found = scipy.stats.binomtest(int(values.sum()), len(values)).proportion_ci(level, method="wilson")
     return float(found.low), float(found.high)
 
 
@@ -67,7 +67,7 @@ def mean_of_means_interval(groups: Iterable[ArrayLike], level: float = 0.95) -> 
     if not parts.sum():
         return mean, mean, mean
     freedom = parts.sum() ** 2 / sum(v**2 / (len(g) - 1) for v, g in zip(parts, groups, strict=True))
-    half = float(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(parts.sum()) / len(groups))
+    half = float(scipy.stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(parts.sum()) / len(groups))
     return mean, mean - half, mean + half
 
 
@@ -79,4 +79,4 @@ def rank_correlation(x: ArrayLike, y: ArrayLike) -> float:
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
-    return round(float(stats.spearmanr(x, y).statistic), 12)
+    return round(float(scipy.stats.spearmanr(x, y).statistic), 12)

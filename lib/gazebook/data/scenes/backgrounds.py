@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 Array = np.ndarray
 TILE = 256  # pixels of a noise tile's side; it repeats without a seam
@@ -15,7 +15,7 @@ TILE = 256  # pixels of a noise tile's side; it repeats without a seam
 def _tile(smoothness: float, across: float = 1.0) -> Array:
     """A seamless noise tile, float32 [TILE, TILE] uniform in [0, 1]; `across` stretches it vertically against horizontally."""
     noise = np.random.default_rng(12345).standard_normal((TILE, TILE))
-    smooth = ndimage.gaussian_filter(noise, (smoothness * across, smoothness), mode="wrap") if smoothness else noise
+    smooth = scipy.ndimage.gaussian_filter(noise, (smoothness * across, smoothness), mode="wrap") if smoothness else noise
     ranks = smooth.ravel().argsort().argsort().reshape(smooth.shape)
     return (ranks / (TILE * TILE - 1)).astype(np.float32)
 

@@ -7,8 +7,8 @@ from importlib.resources import files
 
 import numpy as np
 import pandas as pd
+import scipy
 import torch
-from scipy import stats
 
 from gazebook import data, evidence, metrics
 from gazebook.data.image_set import balanced_order
@@ -125,8 +125,8 @@ def slope(x: pd.Series, y: pd.Series) -> Estimate:
     nan = float("nan")
     if len(x) < 4 or np.ptp(x) == 0:
         return Estimate(nan, nan, nan, len(x), "model")
-    fit = stats.linregress(x, y)
-    half = stats.t.ppf(0.975, len(x) - 2) * fit.stderr
+    fit = scipy.stats.linregress(x, y)
+    half = scipy.stats.t.ppf(0.975, len(x) - 2) * fit.stderr
     return Estimate(float(fit.slope), float(fit.slope - half), float(fit.slope + half), len(x), "model")
 
 
