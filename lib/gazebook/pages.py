@@ -85,7 +85,8 @@ class Chapter:
                 if not wanted or name in wanted or name.rstrip("abcd") in wanted:
                     row = rows.setdefault(name, {"claim": f.claim.text, "paper": f.claim.paper})
                     title = f"ours, {scale:,} images" if len(self.findings) > 1 else "ours"
-                    row[title] = f"**{f.verdict}**: {f.evidence}"
+                    why = f" ({f.why})" if f.verdict == evidence.Verdict.NOT_TESTABLE and len(self.findings) == 1 else ""
+                    row[title] = f"**{f.verdict}**{why}: {f.evidence}"
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("no.")
 
     def counts(self, own: bool = False, scale: int | None = None) -> dict[str, int]:

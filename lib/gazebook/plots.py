@@ -15,6 +15,7 @@ import seaborn as sns
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
+from gazebook.evidence.estimate import FEWEST, Estimate
 from gazebook.explain import class_hues, colour_mask
 from gazebook.metrics import mean_interval
 
@@ -50,10 +51,11 @@ def palette(names: Sequence[str]) -> dict[str, tuple]:
 def curves(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], *, band: bool = True, **layout) -> Figure:
     """Lines of the mean over seeds with its 95% interval as a band: one colour and marker for each of `order`.
 
-    The y axis fits the lines: a band of two or three seeds may be far wider than anything else and is cut, or left out without
-    `band`. `layout`: see `_panels`.
+    The y axis fits the lines: a band of three seeds may be far wider than anything else and is cut; one of two seeds is not
+    drawn, and none without `band`. `layout`: see `_panels`.
     """
-    style = {"kind": "line", "dashes": False, "markersize": 7, "errorbar": mean_interval if band else None}
+    interval = lambda values: mean_interval(values) if len(values) >= FEWEST else (np.nan, np.nan)  # noqa: E731
+    style = {"kind": "line", "dashes": False, "markersize": 7, "errorbar": interval if band else None}
     grid = _panels(data, x, y, hue, order, **style, **layout)
     panels = [ax for ax in grid.axes.flat if ax.get_lines()]
     for group in [panels] if layout.get("share_y", True) else [[ax] for ax in panels]:
@@ -98,6 +100,18 @@ def seed_intervals(data: pd.DataFrame, label: str, *, xlabel: str, line: tuple[f
     rows = data.assign(seed=data["seed"].astype(int).astype(str))
     seeds = sorted(rows["seed"].unique())
     return intervals(rows, label, "seed", seeds, labels={s: f"seed {s}" for s in seeds}, xlabel=xlabel, line=line)
+
+
+def estimates(values: Mapping[str, Estimate | None], xlabel: str, line: float = 0) -> Figure:
+    """A dot a value, with its interval where there is one, and a line to compare with; small enough for the first page."""
+    fig, ax = plt.subplots(figsize=(4.6, 1.1 + 0.36 * len(values)))
+    for place, e in enumerate(e or Estimate(*[np.nan] * 3, 0) for e in values.values()):
+        spread = [[e.value - e.low], [e.high - e.value]] if e.decides else None
+        ax.errorbar(e.value, place, xerr=spread, color=sns.color_palette("colorblind")[0], marker="o", capsize=4)
+    ax.axvline(line, color="0.3", linestyle="--", linewidth=1)
+    ax.set(xlabel=xlabel, yticks=range(len(values)), yticklabels=values, ylim=(len(values) - 0.5, -0.5))
+    fig.tight_layout()
+    return fig
 
 
 def paths(data: pd.DataFrame, x: str, y: str, hue: str, order: Sequence[str], *, along: str, **layout) -> Figure:

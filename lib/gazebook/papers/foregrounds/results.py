@@ -18,6 +18,7 @@ from gazebook.measure.reliance import BACKGROUND, OBJECT
 from gazebook.papers.foregrounds.grid import (
     AXES,
     RESNET,
+    ROBUST_WEAK,
     TRANSFORMERS,
     Axes,
     parts,
@@ -80,6 +81,11 @@ def of(frame: pd.DataFrame, measure: str, part: str = "scenes", **equal) -> pd.D
 def of_family(frame: pd.DataFrame, measure: str, part: str = "scenes", **equal) -> pd.DataFrame:
     """The same of the family alone: on scenes, of the models trained at the middle correlation."""
     return family(of(frame, measure, part, **equal), frame.attrs.get("middle", 0.5))
+
+
+def six_of(rows: pd.DataFrame) -> list[str]:
+    """Six of the nine models, which are as many as a figure can show: a probed twin has the trunk of the plain one."""
+    return [m for m in dict.fromkeys(rows["model"]) if not m.startswith("probed") and m != ROBUST_WEAK]
 
 
 def common_seed_rows(frame: pd.DataFrame, measure: str, part: str = "scenes", **equal) -> pd.DataFrame:

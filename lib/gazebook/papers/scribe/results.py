@@ -142,8 +142,16 @@ def curves(frame: pd.DataFrame, measure: str, protocol: str = "epochs", variant:
 
 
 def cells(frame: pd.DataFrame, measure: str = "sparsity") -> pd.DataFrame:
-    """A measure with a row for each (seed, percent) that has all seven augmentations, a column for each of them."""
-    return evidence.wide(tested(frame, measure), ["seed", "percent"], "augmentation", TITLES).dropna()
+    """A measure with a row for each (seed, percent), a column for each of the seven augmentations: of the seeds that have them
+    all at both ends of the size axis, at the sizes that all of these seeds have, so that means compare like with like.
+    """
+    rows = tested(frame, measure)
+    table = evidence.wide(rows, ["seed", "percent"], "augmentation", TITLES).dropna()
+    sizes = {seed: set(own.index.get_level_values("percent")) for seed, own in table.groupby("seed")}
+    sizes = {seed: own for seed, own in sizes.items() if {rows["percent"].min(), rows["percent"].max()} <= own}
+    shared = set.intersection(*sizes.values()) if sizes else set()
+    seed, percent = (table.index.get_level_values(name) for name in ("seed", "percent"))
+    return table[seed.isin(list(sizes)) & percent.isin(list(shared))]
 
 
 def pipeline(frame: pd.DataFrame) -> str:
@@ -236,7 +244,10 @@ def compare_with_paper(frame: pd.DataFrame, measure: str, number: int, scale: fl
     ours = tested(frame, measure).groupby(["augmentation", "percent"])["value"].mean().unstack("percent") * scale
     theirs = paper_table(number).pivot(index="augmentation", columns="percent", values=measure) * scale
     cells = {
-        f"{percent}%": [f"{ours.loc[a, percent]:.{digits}f} | {theirs.loc[a, percent]:.{digits}f}" for a in present_in(ours)]
+        f"{percent}%": [
+            " | ".join("–" if np.isnan(t.loc[a, percent]) else f"{t.loc[a, percent]:.{digits}f}" for t in (ours, theirs))
+            for a in present_in(ours)
+        ]
         for percent in ours.columns
     }
     return pd.DataFrame(cells, index=[TITLES[a] for a in present_in(ours)]).rename_axis("ours | paper")
@@ -273,7 +284,9 @@ def overview(frame: pd.DataFrame) -> pd.DataFrame:
     shown = ["accuracy", "confidence", "ece_15", "sparsity", "classes", "regions", "soft_share"]
     rows = select(frame, split="test", pipeline="none", measure=shown)
     keys = ["variant", "head", "augmentation", "percent", "protocol", "seed"]
-    return rows.pivot_table(index=keys, columns="measure", values="value")[shown].round(3).reset_index()
+    return (
+        rows.pivot_table(index=keys, columns="measure", values="value")[shown].round(3).reset_index().rename_axis(columns=None)
+    )
 
 
 def gate(frame: pd.DataFrame) -> str:
