@@ -153,7 +153,7 @@ def heat_map(table: pd.DataFrame, label: str, *, fmt: str = ".2f", diverging: bo
     """
     fig, ax = plt.subplots(figsize=(2.6 + 0.78 * table.shape[1], 1.1 + 0.36 * len(table)))
     colours = {"cmap": "PuOr_r", "center": 0} if diverging else {"cmap": "cividis"}
-    annotation = {"annot": True, "fmt": fmt, "annot_kws": {"fontsize": 8}}
+    annotation = {"annot": True, "fmt": fmt.replace(".", "z."), "annot_kws": {"fontsize": 8}}
     sns.heatmap(table.astype(float), ax=ax, linewidths=0.5, cbar_kws={"label": label}, **annotation, **colours)
     if best:
         values = table.to_numpy(float)

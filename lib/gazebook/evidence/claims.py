@@ -213,4 +213,4 @@ def _text(claim: Claim, estimate: Estimate, short: bool = False) -> str:
         shown = shown.bounded(-1, 1)
     if not short:
         return shown.text(claim.digits, sign)
-    return f"{shown.value:{'+' if sign else ''}.{claim.digits}f}"
+    return f"{shown.value:{'+' if sign else ''}z.{claim.digits}f}"

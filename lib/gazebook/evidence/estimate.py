@@ -85,7 +85,7 @@ class Estimate:
         """'+1.2 [+0.3, +2.1], 5 seeds'."""
         if not np.isfinite(self.value):
             return "no runs yet"
-        shown = f"{'+' if sign else ''}.{digits}f"
+        shown = f"{'+' if sign else ''}z.{digits}f"
         interval = f" [{self.low:{shown}}, {self.high:{shown}}]" if np.isfinite(self.low) else ""
         return f"{self.value:{shown}}{interval}, {self.n:,} {self.unit}{'s' * (self.n != 1)}"
 
