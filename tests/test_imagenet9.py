@@ -25,7 +25,7 @@ from gazebook.models import pretrained
 from gazebook.papers import backgrounds
 from tests import execute
 
-FOLDERS = [s.folder for s in superclasses.SUPERCLASSES]
+FOLDERS = superclasses.FOLDERS
 SIZE, EACH = 24, 2
 
 

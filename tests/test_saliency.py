@@ -110,8 +110,3 @@ def test_every_kind_of_picture_is_in_one_category():
     ]  # fmt: skip
     with pytest.raises(ValueError, match="expected the same"):
         metrics.background_categories(o, f, b[:3])
-
-
-def test_the_gap_and_the_tries():
-    assert metrics.background_gap(0.898, 0.756) == pytest.approx(0.142)
-    assert metrics.fooled_within([0, 1, 5, 10, 11], 10).tolist() == [False, True, True, True, False]

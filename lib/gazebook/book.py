@@ -1,7 +1,5 @@
 """The book: execute the notebooks with papermill, render them with Jupyter Book."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """The command line."""
 
-from __future__ import annotations
-
 import re
 import signal
 import sys
@@ -12,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 from gazebook.files import atomic_write, check_output, printable
 from gazebook.ledger import Ledger, describe
 from gazebook.machine import keep_memory
@@ -400,8 +398,7 @@ def _known_format(file: Path):
 
 
 def _known(profile: str) -> str:
-    if profile not in PROFILES:
-        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(PROFILES)}")
+    check_known("profile", profile, PROFILES)
     return profile
 
 

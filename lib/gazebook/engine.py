@@ -6,8 +6,6 @@ anything twice. Where workers reach the ledger's folder, checkpoints make a lost
 the run. On a CPU one single-threaded process a core is fastest.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

@@ -1,5 +1,7 @@
 """Errors that a user can act on."""
 
+from collections.abc import Iterable
+
 
 class GazebookError(Exception):
     """A problem the user can solve. The message is one line: what is wrong, then the remedy. Exit code 2."""
@@ -20,3 +22,9 @@ class DivergedError(GazebookError):
 
 class BudgetSpentError(GazebookError):
     """The time budget ended during training; the last checkpoint is kept and the next call goes on from it."""
+
+
+def check_known(what: str, given: object, known: Iterable, of: str = "") -> None:
+    """Raises GazebookError that lists `known` where `given` is not among it."""
+    if given not in known:
+        raise GazebookError(f"unknown {what} {given!r}{of}; choose from {', '.join(map(str, known))}")

@@ -1,7 +1,5 @@
 """One run from nothing to its record."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """Files that appear whole or not at all, and what is shown of their names."""
 
-from __future__ import annotations
-
 import errno
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Kernels that are forked from one process that has imported the library already: a chapter's imports cost it nothing."""
 
-from __future__ import annotations
-
 import gc
 import os
 import signal

@@ -1,18 +1,17 @@
 """Cores, devices and memory of this machine."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from multiprocessing import parent_process
+from itertools import starmap
+from multiprocessing import get_context, parent_process
 
 from gazebook.errors import GazebookError
 
-CUDA_WORKERS = (
-    2  # processes share a GPU's time; the second hides the first one's launches. Small nets gain up to a dozen (README)
-)
+CUDA_WORKERS = 2  # processes share a GPU's time; the second hides the first one's launches (more: README)
 
 
 def keep_memory() -> None:
@@ -33,6 +32,22 @@ def usable_cores() -> int:
 def end_with_parent() -> None:
     """In a process that multiprocessing started: end as soon as the one that started it is gone, even if it was killed."""
     threading.Thread(target=lambda: (parent_process().join(), os._exit(1)), daemon=True).start()
+
+
+def spread(work: Callable, tasks: Sequence[tuple], processes: int) -> Iterator:
+    """`work(*task)` of each task, in their order, by so many processes that use OpenCV; 1: by this one."""
+    if processes == 1:
+        yield from starmap(work, tasks)
+        return
+    with ProcessPoolExecutor(processes, get_context("spawn"), _begin) as pool:
+        yield from pool.map(work, *zip(*tasks, strict=True))  # closing it cancels what has not begun
+
+
+def _begin() -> None:
+    import cv2
+
+    end_with_parent()
+    cv2.setNumThreads(1)
 
 
 def default_workers(device: str) -> int:

@@ -1,7 +1,5 @@
 """What every chapter shows about itself: numbered tables, the profile at its head, the provenance at its foot."""
 
-from __future__ import annotations
-
 import base64
 import html
 import inspect
@@ -22,7 +20,7 @@ from myst_nb import glue
 from PIL import Image
 
 from gazebook import evidence, papers, plots
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 from gazebook.evidence import Finding
 from gazebook.ledger import Ledger
 from gazebook.runs import PROFILES, Run
@@ -115,8 +113,7 @@ def open(name: str, profile: str, runs: Callable[..., list[Run]], *, train: bool
     """Open a chapter of a paper: `runs(axes)` are those that it shows, trained now if they are missing and `train` is set;
     `parameters` are those of the paper's `axes`. Shows the note for the top of the page. Raises GazebookError.
     """
-    if profile not in PROFILES:
-        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(PROFILES)}")
+    check_known("profile", profile, PROFILES)
     plots.theme()
     chapter = Chapter(name, profile, runs, train, parameters)
     display(head(profile, chapter.runs, chapter.ledger))

@@ -4,8 +4,6 @@ Colours are seaborn's colour-blind-safe palette, always paired with a second cue
 opaque white, so that a figure stays readable on a dark page.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt

@@ -1,7 +1,5 @@
 """Who, what and when: the origin of a result."""
 
-from __future__ import annotations
-
 import platform
 import subprocess
 from datetime import UTC, datetime

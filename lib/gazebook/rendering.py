@@ -1,7 +1,5 @@
 """A Sphinx extension: what Jupyter Book 1 gets wrong in its pages is put right before they are written."""
 
-from __future__ import annotations
-
 import re
 
 from docutils import nodes

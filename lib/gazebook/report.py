@@ -1,7 +1,5 @@
 """The overfit criterion as a tool: SCrIBE models, a folder of unlabelled images, a ranking with intervals and a report."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What a survey found, for people: a table for the terminal, and one self-contained page."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files of tensors (safetensors) that carry a checksum of their content."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path

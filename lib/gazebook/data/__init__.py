@@ -1,48 +1,21 @@
 """Image sets: `load(name, split)` finds, makes or downloads one."""
 
-from __future__ import annotations
-
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from gazebook.data import (
-    cifar10,
-    egofoodplaces,
-    fgvc_aircraft,
-    fine_scenes,
-    imagenet9,
-    imagenet_samples9,
-    photo_streams,
-    rival6_tiny,
-    rival10,
-    scenes,
-    stanford_cars,
-    tiny_imagenet,
-    tiny_imagenet9,
-)
 from gazebook.data.image_set import ImageSet
 from gazebook.data.sources import search_folders
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 
-# a module a data set, each with `load(split, root, **options)` and `prepare(root)`, and CLASS_NAMES where they are known before
-SOURCES: dict[str, ModuleType] = {
-    "scenes": scenes,
-    "cifar10": cifar10,
-    "egofoodplaces": egofoodplaces,
-    "fgvc_aircraft": fgvc_aircraft,
-    "fine_scenes": fine_scenes,
-    "imagenet9": imagenet9,
-    "imagenet_samples9": imagenet_samples9,
-    "photo_streams": photo_streams,
-    "rival6_tiny": rival6_tiny,
-    "rival10": rival10,
-    "stanford_cars": stanford_cars,
-    "tiny_imagenet": tiny_imagenet,
-    "tiny_imagenet9": tiny_imagenet9,
-}
+NAMES = (
+    "scenes", "cifar10", "egofoodplaces", "fgvc_aircraft", "fine_scenes", "imagenet9", "imagenet_samples9", "photo_streams",
+    "rival6_tiny", "rival10", "stanford_cars", "tiny_imagenet", "tiny_imagenet9",
+)  # fmt: skip
+# a module a data set, each with `load(split, root, **options)`; `prepare(root)` where it has files, and CLASS_NAMES where they
+# are known before
+SOURCES: dict[str, ModuleType] = {name: import_module(f"gazebook.data.{name}") for name in NAMES}
 SPLITS = ("train", "test")
-
-__all__ = ["SOURCES", "SPLITS", "ImageSet", "class_names", "load", "prepare", "training_size"]
 
 
 def load(name: str, split: str, *, root: str | Path | None = None, **options) -> ImageSet:
@@ -54,8 +27,7 @@ def load(name: str, split: str, *, root: str | Path | None = None, **options) ->
     source = _source(name)
     if root is not None:
         search_folders(name, root)  # what is made on the spot looks nowhere, but a wrong folder is told
-    if split not in SPLITS:
-        raise GazebookError(f"unknown split {split!r} of {name}; choose from {', '.join(SPLITS)}")
+    check_known("split", split, SPLITS, f" of {name}")
     try:
         return source.load(split, root=root, **options)
     except TypeError as error:
@@ -66,13 +38,12 @@ def load(name: str, split: str, *, root: str | Path | None = None, **options) ->
 
 def prepare(name: str, root: str | Path | None = None) -> None:
     """Make sure that the files of data set `name` are there; downloads them otherwise. Raises GazebookError."""
-    _source(name).prepare(root)
+    getattr(_source(name), "prepare", lambda _: None)(root)
 
 
 def training_size(name: str, options: dict) -> int:
     """About how many training images data set `name` has, without loading it; 50,000 where it does not say."""
-    source = _source(name)
-    return source.training_size(**options) if hasattr(source, "training_size") else 50_000
+    return getattr(_source(name), "training_size", lambda **_: 50_000)(**options)
 
 
 def class_names(name: str) -> tuple[str, ...]:
@@ -83,6 +54,5 @@ def class_names(name: str) -> tuple[str, ...]:
 
 
 def _source(name: str) -> ModuleType:
-    if name not in SOURCES:
-        raise GazebookError(f"unknown data set {name!r}; choose from {', '.join(SOURCES)}")
+    check_known("data set", name, SOURCES)
     return SOURCES[name]

@@ -4,10 +4,7 @@ Found as a folder of Parquet files in the Hugging Face layout (columns `img` {by
 torchvision's layout; downloaded otherwise.
 """
 
-from __future__ import annotations
-
 import dataclasses
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,17 +96,14 @@ def _read_parquet(split: str, files: list[Path]) -> ImageSet:
 
 def _check_shards(files: list[Path]) -> None:
     """Names end in -00000-of-00002 and so on: all of them must be there, and no other, such as a browser's second copy."""
-    found = [re.fullmatch(r"\w+-(\d+)-of-(\d+)", file.stem) for file in files]
-    for file, shard in zip(files, found, strict=True):
-        if shard is None and len(files) > 1:
-            raise GazebookError(f"{file.parent} has {file.name} beside others of its split; remove what is not the data set's")
-    numbers = [tuple(map(int, shard.groups())) for shard in found if shard]
-    for total in {total for _, total in numbers}:
-        if missing := sorted({(i, total) for i in range(min(total, MOST_SHARDS))} ^ set(numbers)):
-            raise GazebookError(
-                f"{files[0].parent} holds {len(files)} files like {files[0].name}, and not the one numbered {missing[0][0]} of "
-                f"{total} alone; complete it, or fetch it again"
-            )
+    name, _, total = files[0].stem.rpartition("-of-")
+    count = int(total) if total.isdigit() else 0
+    wanted = [f"{name[:-6]}-{i:05}-of-{count:05}" for i in range(min(count, MOST_SHARDS))]
+    if (count or len(files) > 1) and wanted != [file.stem for file in files]:
+        raise GazebookError(
+            f"{files[0].parent} holds {', '.join(f.name for f in files[:3])}, not {count or 'one'} files of the split alone; "
+            "remove what is not the data set's, complete it, or fetch it again"
+        )
 
 
 def _check_layout(file: Path, table: pa.Table) -> None:

@@ -3,8 +3,6 @@
 Images stay on the disk, all but the first of them: a set of any size can be measured.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

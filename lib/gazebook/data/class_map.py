@@ -1,7 +1,5 @@
 """From the classes of a model to those of a set of images."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Sequence

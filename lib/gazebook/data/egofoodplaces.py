@@ -4,8 +4,6 @@ Nobody serves it. The layout read here: a folder for each class, and `splits.csv
 CLASS/NAME.jpg, event names the stretch of the photo stream, and split is train, val or test.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

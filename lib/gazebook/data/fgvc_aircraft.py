@@ -4,8 +4,6 @@ Found in torchvision's layout or downloaded through it. For research that is not
 so that no image of it may be passed on.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ import torch
 from gazebook.data.image_set import ImageSet
 from gazebook.data.local_folders import squares
 from gazebook.data.sources import download, open_image, search_folders
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 
 FOLDER = "fgvc-aircraft-2013b"
 LEVELS = ("variant", "family", "manufacturer")
@@ -29,8 +27,7 @@ def load(split: str, root: str | Path | None = None, *, level: str = "variant", 
     """
     from torchvision.datasets import FGVCAircraft  # takes seconds, and few who import this module need it
 
-    if level not in LEVELS:
-        raise GazebookError(f"unknown level {level!r} of fgvc_aircraft; choose from {', '.join(LEVELS)}")
+    check_known("level", level, LEVELS, " of fgvc_aircraft")
     folder = prepare(root)
     try:
         found = FGVCAircraft(folder, "trainval" if split == "train" else "test", level)

@@ -5,14 +5,13 @@ array): each form is shared by three kinds, so no single part tells a kind, and 
 rely on two parts and never learn the third, which is what distraction should prevent.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from gazebook.data.image_set import ImageSet
+from gazebook.data.scenes import DEFAULT_IMAGES, first, image_set
 from gazebook.data.scenes.drawing import Drawing
 from gazebook.data.scenes.objects import DARK, ORANGE, VIVID, YELLOW, Object, World
 from gazebook.data.scenes.painter import Painter
@@ -26,7 +25,6 @@ CODE = tuple((c // 3, c % 3, (c // 3 + c % 3) % 3) for c in range(9))  # the for
 CLASS_NAMES = tuple("-".join(FORMS[part][form] for part, form in zip(PARTS, code, strict=True)) for code in CODE)
 FREQUENCY = 0.9  # with which each part of a bird is there
 AREA = (0.22, 0.36)  # the bird's share of the image: it nearly fills it, as in fine-grained data sets
-DEFAULT_IMAGES = {"train": 5000, "test": 1000}
 INK = {"crest": (0.86, 0.10, 0.12), "tail": (0.96, 0.95, 0.92), "belly": DARK}
 
 
@@ -81,18 +79,8 @@ def load(
 
     `images` defaults to 5000 for train and 1000 for test; further parameters are those of `described`.
     """
-    count = DEFAULT_IMAGES[split] if images is None else images
-    if count < 1:
-        raise GazebookError(f"{count} scenes were asked for; ask for at least 1")
-    drawing = described(np.arange(count), split, size, seed=seed, **parameters)
-    specs, rendered = drawing.specs(), drawing()
-    return ImageSet(
-        "fine_scenes", split, torch.from_numpy(rendered.images), torch.from_numpy(specs.labels), CLASS_NAMES,
-        "procedural scenes (fine-grained)", masks=torch.from_numpy(rendered.masks), boxes=torch.from_numpy(rendered.boxes),
-        backgrounds=torch.from_numpy(np.asarray(specs.backgrounds, np.int64)), background_names=BACKGROUNDS,
-        attributes=torch.from_numpy(rendered.attributes), attribute_names=ATTRIBUTES, ids=tuple(map(str, range(count))),
-        drawing=drawing,
-    )  # fmt: skip
+    drawing = described(first(images, split), split, size, seed=seed, **parameters)
+    return image_set("fine_scenes", "procedural scenes (fine-grained)", drawing, drawing())
 
 
 def described(
@@ -119,7 +107,3 @@ def part_masks(images: ImageSet) -> torch.Tensor:
 def training_size(*, images: int | None = None, **_) -> int:
     """How many training scenes there are."""
     return images or DEFAULT_IMAGES["train"]
-
-
-def prepare(root: str | Path | None = None) -> None:
-    """Scenes need no files."""

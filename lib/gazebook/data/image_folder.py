@@ -1,7 +1,5 @@
 """A folder of unlabelled images, made ready for a model."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -85,6 +86,12 @@ class ImageSet:
         if not 0 < share <= 1 or count < 1:
             raise GazebookError(f"a share of {share} of {total} images is empty or too large; give a share in (0, 1]")
         return self.select(self.balanced_order(seed)[:count])
+
+
+def joined(sets: Sequence[ImageSet]) -> ImageSet:
+    """Images, labels, boxes and ids of sets of the same classes, one set after the other."""
+    whole = {n: torch.cat([getattr(s, n) for s in sets]) for n in ("images", "labels", "boxes")}
+    return dataclasses.replace(sets[0], ids=tuple(i for s in sets for i in s.ids), **whole)
 
 
 def balanced_order(labels: torch.Tensor, num_classes: int, seed: int = 0) -> torch.Tensor:

@@ -4,8 +4,6 @@ Found as the folder `bg_challenge` or as its archive, which is unpacked beside i
 are no longer served.
 """
 
-from __future__ import annotations
-
 import tarfile
 import zlib
 from pathlib import Path
@@ -17,8 +15,8 @@ from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
 from gazebook.data.sources import LARGEST_FILE, decode, download, search_folders, staging
-from gazebook.data.superclasses import NAMES, SUPERCLASSES
-from gazebook.errors import GazebookError
+from gazebook.data.superclasses import FOLDERS, NAMES
+from gazebook.errors import GazebookError, check_known
 from gazebook.images.composite import VARIANTS
 
 CLASS_NAMES = NAMES
@@ -36,8 +34,7 @@ def load(split: str, root: str | Path | None = None, *, variant: str = "original
         raise GazebookError(
             "imagenet9 has no training split: the authors' archives are no longer served; train on tiny_imagenet9"
         )
-    if variant not in VARIANTS:
-        raise GazebookError(f"unknown variant {variant!r} of imagenet9; choose from {', '.join(VARIANTS)}")
+    check_known("variant", variant, VARIANTS, " of imagenet9")
     top = prepare(root)
     files = _files(top / variant / "val", ".JPEG")
     images, size = [], None
@@ -105,7 +102,7 @@ def _files(folder: Path, suffix: str) -> list[tuple[Path, int]]:
     """(file, label) in a fixed order. Raises GazebookError for a folder of no class, and for a class without images."""
     if not folder.is_dir():
         raise GazebookError(f"{folder} is missing; unpack {ARCHIVE} again")
-    label_of = {s.folder: label for label, s in enumerate(SUPERCLASSES)}
+    label_of = {name: label for label, name in enumerate(FOLDERS)}
     there = sorted(f.name for f in folder.iterdir() if f.is_dir())
     if unknown := [name for name in there if name not in label_of]:
         raise GazebookError(f"{folder} has a class folder {unknown[0]!r}; expected {', '.join(label_of)}")

@@ -4,8 +4,6 @@ One image of each class from the public repository imagenet-sample-images, cut t
 show the object. A test set alone, found as a folder or as its archive: it may not be passed on, so nothing is downloaded.
 """
 
-from __future__ import annotations
-
 import lzma
 import tarfile
 from dataclasses import replace
@@ -14,7 +12,8 @@ from pathlib import Path
 from gazebook.data.class_folders import ClassFolder, open_folder
 from gazebook.data.image_set import ImageSet
 from gazebook.data.sources import cache_folder, search_folders, staging
-from gazebook.data.superclasses import NAMES, SUPERCLASSES
+from gazebook.data.superclasses import FOLDERS as CLASS_FOLDERS
+from gazebook.data.superclasses import NAMES
 from gazebook.errors import GazebookError
 
 CLASS_NAMES = NAMES
@@ -39,7 +38,7 @@ def load(split: str, root: str | Path | None = None, *, size: int = SIZE) -> Ima
 def opened(root: str | Path | None = None, size: int = SIZE, limit: int | None = None) -> ClassFolder:
     """The same, read when it is asked for. Raises GazebookError for a folder of other classes."""
     found = open_folder(prepare(root), size, limit=limit)
-    if found.class_names != tuple(s.folder for s in SUPERCLASSES) or found.boxes is None:
+    if found.class_names != CLASS_FOLDERS or found.boxes is None:
         raise GazebookError(f"{prepare(root)} does not hold the nine superclasses with their masks; unpack {ARCHIVE} again")
     found.name, found.class_names = TOP, CLASS_NAMES
     return found

@@ -1,7 +1,5 @@
 """What data sets of images of any size share: they are read file by file, squeezed to a square, and held in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,8 +20,7 @@ def squares(files: Sequence[Path], size: int, name: str, remedy: str, banner: in
     `banner` rows at the bottom are cut off before. Raises GazebookError for a file that is missing or damaged, and where memory
     would not do.
     """
-    if type(size) is not int or size < 8:
-        raise GazebookError(f"size is {size!r}; give the side of the images in pixels, at least 8")
+    check_side(size)
     if len(files) * 3 * size**2 > LARGEST * 2**30:
         raise GazebookError(
             f"{len(files)} images of {size} x {size} take more than {LARGEST} GB of memory; give a smaller size"
@@ -31,6 +28,16 @@ def squares(files: Sequence[Path], size: int, name: str, remedy: str, banner: in
     found = np.empty((len(files), 3, size, size), np.uint8)
     for i, file in enumerate(tqdm(files, f"reading {name}", unit=" pictures", delay=2, leave=False)):
         pixels = decode(file, str(file), remedy)
-        whole = Image.fromarray(pixels[: len(pixels) - banner])
-        found[i] = np.asarray(whole.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+        found[i] = squeezed(pixels[: len(pixels) - banner], size).transpose(2, 0, 1)
     return torch.from_numpy(found)
+
+
+def squeezed(pixels: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [H, W, 3] -> [size, size, 3], bilinear."""
+    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def check_side(size: int) -> None:
+    """Raises GazebookError for what is no side of images."""
+    if type(size) is not int or size < 8:
+        raise GazebookError(f"size is {size!r}; give the side of the images in pixels, at least 8")

@@ -6,12 +6,9 @@ split are never seen in training; with `leaky` the test split holds further fram
 a split by images does.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -50,20 +47,9 @@ def load(
     return streams.select(oversampled(streams.labels, seed=seed)) if oversample and split == "train" else streams
 
 
-def prepare(root: str | Path | None = None) -> None:
-    """Streams are made from images that are prepared when they are loaded."""
-
-
 def training_size(*, largest: int = LARGEST, frames: int = FRAMES, **_) -> int:
     """About how many training frames there are."""
     return 5 * largest * frames
-
-
-def class_frames(
-    num_classes: int, *, largest: int = LARGEST, imbalance: float = IMBALANCE, frames: int = FRAMES, seed: int = 0, **_
-) -> np.ndarray:
-    """Training frames of each class, before oversampling: int64 [C]."""
-    return frames * long_tail(largest, imbalance, num_classes, seed)
 
 
 def _events(source: ImageSet, largest: int, imbalance: float, seed: int) -> ImageSet:

@@ -4,21 +4,18 @@ Its licence allows a copy for research and forbids passing it on, so it is neith
 its released layout, RIVAL10/{train,test}/ordinary and RIVAL10/{train,test}/entire_object_masks.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
-import io
 import pickle
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
+from gazebook.data.local_folders import check_side, squeezed
 from gazebook.data.sources import decode, search_folders
 from gazebook.errors import GazebookError
 
@@ -55,6 +52,7 @@ def load(
     Images without an object mask are left out and counted in `source`; `images` takes so many, balanced over the classes.
     A mask is what is at least half bright after resizing (the authors also use it unthresholded). Raises GazebookError.
     """
+    check_side(size)
     folder = prepare(root) / split
     pictures = sorted((folder / "ordinary").glob("*.JPEG"), key=lambda f: f.name)
     pictures = [f for f in pictures if not f.stem.endswith("_merged_mask")]
@@ -67,18 +65,8 @@ def load(
         found = found.fraction(1.0, 0, images)
     read = _read(folder / "ordinary", found.ids, size, attributes)
     missing = len(pictures) - len(usable)
-    return ImageSet(
-        "rival10",
-        split,
-        read.images,
-        found.labels,
-        CLASS_NAMES,
-        f"RIVAL10 at {size} px" + (f", {missing} images without object mask left out" if missing else ""),
-        masks=read.masks,
-        attributes=read.attributes,
-        attribute_names=ATTRIBUTES if attributes else (),
-        ids=found.ids,
-    )
+    source = f"RIVAL10 at {size} px" + (f", {missing} images without object mask left out" if missing else "")
+    return replace(found, source=source, attribute_names=ATTRIBUTES if attributes else (), **read)
 
 
 def prepare(root: str | Path | None = None) -> Path:
@@ -95,25 +83,18 @@ def prepare(root: str | Path | None = None) -> Path:
     )
 
 
-@dataclass(frozen=True)
-class _Read:
-    images: torch.Tensor
-    masks: torch.Tensor
-    attributes: torch.Tensor | None
-
-
-def _read(folder: Path, ids: tuple[str, ...], size: int, attributes: bool) -> _Read:
+def _read(folder: Path, ids: tuple[str, ...], size: int, attributes: bool) -> dict[str, torch.Tensor | None]:
     images = torch.empty(len(ids), 3, size, size, dtype=torch.uint8)
     masks = torch.empty(len(ids), size, size, dtype=torch.bool)
     parts = torch.zeros(len(ids), len(ATTRIBUTES), size, size, dtype=torch.bool) if attributes else None
     for i, name in enumerate(tqdm(ids, "reading RIVAL10", unit=" images", delay=2, leave=False)):
         file = folder / f"{name}.JPEG"
-        images[i] = torch.from_numpy(_resized(decode(file, str(file), REMEDY), size).transpose(2, 0, 1).copy())
+        images[i] = torch.from_numpy(squeezed(decode(file, str(file), REMEDY), size).transpose(2, 0, 1).copy())
         mask = _mask_file(file)
-        masks[i] = torch.from_numpy(_resized(decode(mask, str(mask), REMEDY), size)[..., 0] >= 128)
+        masks[i] = torch.from_numpy(squeezed(decode(mask, str(mask), REMEDY), size)[..., 0] >= 128)
         if attributes:
             _fill(parts[i], file, size)
-    return _Read(images, masks, parts)
+    return {"images": images, "masks": masks, "attributes": parts}
 
 
 def _fill(parts: torch.Tensor, picture: Path, size: int) -> None:
@@ -127,7 +108,7 @@ def _fill(parts: torch.Tensor, picture: Path, size: int) -> None:
         raise GazebookError(f"the attribute labels {labels_file} cannot be read ({error}); {REMEDY}") from error
     for name, png in attribute_dictionary(picture.with_name(f"{picture.stem}_attr_dict.pkl")).items():
         if name != WHOLE and present[ATTRIBUTES.index(name)]:
-            mask = _resized(decode(png, f"the mask of {name} of {picture}", REMEDY), size)
+            mask = squeezed(decode(png, f"the mask of {name} of {picture}", REMEDY), size)
             parts[ATTRIBUTES.index(name)] = torch.from_numpy(mask.any(axis=2))
 
 
@@ -161,18 +142,7 @@ def _mask_file(picture: Path) -> Path:
 
 
 def _label(picture: Path) -> int:
-    wnid = picture.name.partition("_")[0]
     for label, synsets in enumerate(SYNSETS.values()):
-        if wnid in synsets:
+        if picture.name.startswith(synsets):
             return label
     raise GazebookError(f"{picture} is of none of RIVAL10's classes; remove it")
-
-
-def _resized(picture: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [H, W, 3] -> [size, size, 3], bilinear."""
-    if picture.shape[:2] == (size, size):
-        return picture
-    try:
-        return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR))
-    except (ValueError, UnidentifiedImageError, io.UnsupportedOperation) as error:
-        raise GazebookError(f"size is {size}; give a number of pixels of at least 1") from error

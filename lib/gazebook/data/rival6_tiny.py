@@ -5,8 +5,7 @@ too few to be tested on (50 a synset), so HELD_OUT training images of each synse
 fills are not tested on: they have no background that could be disturbed.
 """
 
-from __future__ import annotations
-
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 
 from gazebook.data import tiny_imagenet
-from gazebook.data.image_set import ImageSet
+from gazebook.data.image_set import ImageSet, joined
 from gazebook.data.rival10 import SYNSETS
 from gazebook.data.sources import cached_tensors
 from gazebook.images import masks
@@ -80,25 +79,20 @@ def _made(root: str | Path | None) -> tuple[dict[str, torch.Tensor], dict]:
 
 def _build(root: str | Path | None) -> tuple[dict[str, torch.Tensor], dict]:
     label = {wnid: i for i, own in enumerate(WNIDS.values()) for wnid in own}
-    pools = [tiny_imagenet.load(split, root, wnids=label) for split in ("train", "test")]
-    held = np.concatenate([np.flatnonzero(pools[0].labels == c)[:HELD_OUT] for c in range(pools[0].num_classes)])
-    kept = np.setdiff1d(np.arange(len(pools[0])), held)
-    parts = {"train": [pools[0].select(torch.from_numpy(kept))], "test": [pools[0].select(torch.from_numpy(held)), pools[1]]}
-    tensors, about = {}, {}
-    for split, sets in parts.items():
-        about[split] = [i for s in sets for i in s.ids]
-        tensors[f"{split}.images"] = torch.cat([s.images for s in sets])
-        tensors[f"{split}.labels"] = torch.cat([torch.tensor([label[w] for w in s.class_names])[s.labels] for s in sets])
-        tensors[f"{split}.boxes"] = torch.cat([s.boxes for s in sets])
-    found, replaced = _masks(tensors["test.images"], tensors["test.boxes"])
-    area, box = found.mean(axis=(1, 2)), masks.boxes_as_masks(tensors["test.boxes"], SIZE).float().mean(dim=(1, 2)).numpy()
+    first, second = tiny_imagenet.pools(root, label, CLASS_NAMES)
+    wnids = np.array([i.split("/")[1] for i in first.ids])
+    held = np.concatenate([np.flatnonzero(wnids == own)[:HELD_OUT] for own in sorted(label)])
+    kept = np.setdiff1d(np.arange(len(first)), held)
+    test = joined([first.select(torch.from_numpy(held)), second])
+    found, replaced = _masks(test.images, test.boxes)
+    area, box = found.mean(axis=(1, 2)), masks.boxes_as_masks(test.boxes, SIZE).float().mean(dim=(1, 2)).numpy()
     usable = (area >= MASK_AREA[0]) & (area <= MASK_AREA[1]) & (box <= LARGEST_BOX)
-    tensors["test.masks"] = torch.from_numpy(found.astype(np.uint8))
-    for name in ("images", "labels", "boxes", "masks"):
-        tensors[f"test.{name}"] = tensors[f"test.{name}"][torch.from_numpy(usable)]
-    about["test"] = [i for i, keep in zip(about["test"], usable, strict=True) if keep]
-    about |= {"replaced": float(replaced[usable].mean()), "left_out": int((~usable).sum())}
-    return tensors, about
+    tested = dataclasses.replace(test, masks=torch.from_numpy(found)).select(torch.from_numpy(np.flatnonzero(usable)))
+    sets = {"train": first.select(torch.from_numpy(kept)), "test": tested}
+    tensors = {f"{split}.{name}": getattr(s, name) for split, s in sets.items() for name in ("images", "labels", "boxes")}
+    tensors["test.masks"] = tested.masks.to(torch.uint8)
+    about = {split: s.ids for split, s in sets.items()}
+    return tensors, about | {"replaced": float(replaced[usable].mean()), "left_out": int((~usable).sum())}
 
 
 def _masks(images: torch.Tensor, boxes: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,5 @@
 """Where data is looked for, and what is said when it is not there."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

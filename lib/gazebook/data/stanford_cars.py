@@ -3,8 +3,6 @@
 The authors' page is gone, and torchvision no longer downloads it: whoever has the files puts them into a folder.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -5,9 +5,6 @@ label, with the WordNet ids that ImageNet's order implies. 370 of the 1000 class
 not quite WordNet: cats, two hounds and seven birds that the ancestors cover are left out.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -15,37 +12,18 @@ import numpy as np
 import pandas as pd
 
 NONE = -1  # of the classes that belong to no superclass
-IMAGENET_CLASSES = 1000
-
-
-@dataclass(frozen=True)
-class Superclass:
-    """A class of ImageNet-9: its name, its folder in the released archive, its WordNet ancestor."""
-
-    name: str
-    folder: str
-    wnid: str
-
-
-# in the order of their labels
-SUPERCLASSES = (
-    Superclass("dog", "00_dog", "n02084071"),
-    Superclass("bird", "01_bird", "n01503061"),
-    Superclass("wheeled vehicle", "02_wheeled vehicle", "n04576211"),
-    Superclass("reptile", "03_reptile", "n01661091"),
-    Superclass("carnivore", "04_carnivore", "n02075296"),
-    Superclass("insect", "05_insect", "n02159955"),
-    Superclass("musical instrument", "06_musical instrument", "n03800933"),
-    Superclass("primate", "07_primate", "n02469914"),
-    Superclass("fish", "08_fish", "n02512053"),
-)
-NAMES = tuple(s.name for s in SUPERCLASSES)
+# in the order of their labels, as the released archive names them
+FOLDERS = (
+    "00_dog", "01_bird", "02_wheeled vehicle", "03_reptile", "04_carnivore", "05_insect", "06_musical instrument", "07_primate",
+    "08_fish",
+)  # fmt: skip
+NAMES = tuple(folder[3:] for folder in FOLDERS)
 
 
 @cache
 def to_superclass() -> np.ndarray:
     """The superclass of each ImageNet class, int64 [1000]; -1 where there is none."""
-    table = np.full(IMAGENET_CLASSES, NONE, np.int64)
+    table = np.full(1000, NONE, np.int64)
     mapped = _map()
     table[mapped["imagenet_index"]] = mapped["label"]
     table.setflags(write=False)

@@ -4,8 +4,7 @@ Found in its official layout, as a folder, a zip or a tar archive, with all of i
 The official test images have no labels, so `test` is the validation split.
 """
 
-from __future__ import annotations
-
+import dataclasses
 import hashlib
 import lzma
 import re
@@ -13,7 +12,6 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Set
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -48,20 +46,27 @@ def load(
         wnids = wnids_of(superclasses)
     place = prepare(root)
     found = _read(place, split, None if wnids is None else set(wnids))
-    classes = sorted(set(found.labels))
-    if not classes:
+    if not found:
         raise GazebookError(f"{place} holds no images of split {split} of the classes asked for; complete it")
-    label = {wnid: i for i, wnid in enumerate(classes)}
+    images, labels, boxes, ids = zip(*found, strict=True)
+    classes = sorted(set(labels))
     return ImageSet(
         "tiny_imagenet",
         split,
-        torch.from_numpy(np.stack(found.images).transpose(0, 3, 1, 2).copy()),
-        torch.tensor([label[w] for w in found.labels]),
+        torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()),
+        torch.tensor([classes.index(w) for w in labels]),
         tuple(classes),
         f"Tiny ImageNet, {len(classes)} classes",
-        boxes=torch.tensor(found.boxes),
-        ids=tuple(found.ids),
+        boxes=torch.tensor(boxes),
+        ids=ids,
     )
+
+
+def pools(root: str | Path | None, label: dict[str, int], names: tuple[str, ...]) -> list[ImageSet]:
+    """Both splits, limited to the WordNet ids of `label` and labelled by it."""
+    sets = [load(split, root, wnids=label) for split in SPLIT_FOLDER]
+    own = [torch.tensor([label[w] for w in s.class_names])[s.labels] for s in sets]
+    return [dataclasses.replace(s, labels=y, class_names=names) for s, y in zip(sets, own, strict=True)]
 
 
 def wnids_of(names: Collection[str]) -> set[str]:
@@ -110,16 +115,8 @@ def _in(folder: Path) -> Path | None:
     return archives[0] if archives else None
 
 
-@dataclass
-class _Found:
-    images: list[np.ndarray] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    boxes: list[tuple[int, int, int, int]] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-
-
-def _read(place: Path, split: str, wnids: set[str] | None) -> _Found:
-    """The images of a split in the order of their ids, without those outside `wnids`.
+def _read(place: Path, split: str, wnids: set[str] | None) -> list[tuple]:
+    """(image, WordNet id, box, id) of a split in the order of the ids, without those outside `wnids`.
 
     Raises GazebookError where an image or its box is missing, or where the splits have different classes: labels are the
     places of the classes, so they would mean different things.
@@ -143,14 +140,12 @@ def _read(place: Path, split: str, wnids: set[str] | None) -> _Found:
     except DAMAGED as error:
         raise GazebookError(f"{place} is damaged ({error}); fetch it again") from error
     _check_complete(place, classes, encoded.keys(), notes.keys())
-    found = _Found()
+    found = []
     for name in sorted(encoded, key=_natural):
         wnid, box = notes[name]
         if wnids is None or wnid in wnids:
-            found.images.append(decode(encoded[name], f"{name} in {place}", "fetch it again", (SIZE, SIZE)))
-            found.labels.append(wnid)
-            found.boxes.append(box)
-            found.ids.append(f"{top}/{wnid}/{name.removesuffix('.JPEG')}")
+            image = decode(encoded[name], f"{name} in {place}", "fetch it again", (SIZE, SIZE))
+            found.append((image, wnid, box, f"{top}/{wnid}/{name.removesuffix('.JPEG')}"))
     return found
 
 

@@ -5,11 +5,7 @@ images that occur twice, one. The test split has TEST_IMAGES foregrounds of each
 training and validation images together; the training split is class-balanced, as large as the smallest class allows.
 """
 
-from __future__ import annotations
-
-import dataclasses
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +13,10 @@ import pandas as pd
 import torch
 
 from gazebook.data import tiny_imagenet
-from gazebook.data.image_set import ImageSet
+from gazebook.data.image_set import ImageSet, joined
 from gazebook.data.sources import cached_tensors
 from gazebook.data.superclasses import NAMES, superclass_of_wnid
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 from gazebook.images.masks import PROCEDURES, masks
 
 CLASS_NAMES = NAMES
@@ -70,13 +66,7 @@ def load(
 def candidates(*, procedure: str = "ellipse", test_images: int = TEST_IMAGES) -> ImageSet:
     """All images with a small enough box, of either split or neither, whatever their masks are worth; without masks."""
     sets = [load(split, everything=True, procedure=procedure, test_images=test_images) for split in ("train", "test")]
-    whole = dataclasses.replace(
-        sets[0],
-        images=torch.cat([s.images for s in sets]),
-        labels=torch.cat([s.labels for s in sets]),
-        boxes=torch.cat([s.boxes for s in sets]),
-        ids=sets[0].ids + sets[1].ids,
-    )
+    whole = joined(sets)
     return whole.select(torch.from_numpy(np.flatnonzero(_box_area(whole.boxes.numpy(), SIZE) <= LARGEST_BOX)))
 
 
@@ -95,20 +85,9 @@ def summary(root: str | Path | None = None, *, procedure: str = "ellipse", test_
     return pd.DataFrame(_made(root, procedure, test_images)[1]["summary"])
 
 
-@dataclass(frozen=True)
-class _Pool:
-    """All images of the nine superclasses: uint8 [N, 3, H, W], labels int64 [N], boxes int64 [N, 4], ids."""
-
-    images: torch.Tensor
-    labels: torch.Tensor
-    boxes: torch.Tensor
-    ids: tuple[str, ...]
-
-
 def _made(root: str | Path | None, procedure: str, test_images: int) -> tuple[dict[str, torch.Tensor], dict]:
     """The tensors of the whole set and what is known about it, made if they are not there or damaged."""
-    if procedure not in PROCEDURES:
-        raise GazebookError(f"unknown mask procedure {procedure!r}; choose from {', '.join(PROCEDURES)}")
+    check_known("mask procedure", procedure, PROCEDURES)
     if type(test_images) is not int or test_images < 1:
         raise GazebookError(f"test_images is {test_images!r}; give a whole number of at least 1")
     place = tiny_imagenet.prepare(root)
@@ -155,25 +134,18 @@ def _build(root: str | Path | None, procedure: str, test_images: int) -> tuple[d
     return tensors, about
 
 
-def _pool(root: str | Path | None) -> _Pool:
+def _pool(root: str | Path | None) -> ImageSet:
     """Every different image of the nine superclasses, training and validation images together, in a seeded order."""
-    known = superclass_of_wnid()
-    sets = [tiny_imagenet.load(split, root, wnids=known) for split in ("train", "test")]
-    images = torch.cat([s.images for s in sets])
-    labels = torch.cat([torch.tensor([known[w] for w in s.class_names])[s.labels] for s in sets])
-    boxes = torch.cat([s.boxes for s in sets])
-    ids = sets[0].ids + sets[1].ids
-    if missing := sorted(set(range(len(CLASS_NAMES))) - set(labels.tolist())):
+    whole = joined(tiny_imagenet.pools(root, superclass_of_wnid(), CLASS_NAMES))
+    if missing := sorted(set(range(len(CLASS_NAMES))) - set(whole.labels.tolist())):
         raise GazebookError(f"Tiny ImageNet lacks all classes of {', '.join(CLASS_NAMES[i] for i in missing)}; complete it")
     seen: dict[bytes, int] = {}
-    for i, picture in enumerate(images.numpy()):
+    for i, picture in enumerate(whole.images.numpy()):
         seen.setdefault(hashlib.sha256(picture.tobytes()).digest(), i)
-    unique = np.array(sorted(seen.values()))
-    index = torch.from_numpy(np.random.default_rng(0).permutation(unique))
-    return _Pool(images[index], labels[index], boxes[index], tuple(ids[i] for i in index.tolist()))
+    return whole.select(torch.from_numpy(np.random.default_rng(0).permutation(sorted(seen.values()))))
 
 
-def _usable_first(pool: _Pool) -> tuple[list[dict], np.ndarray]:
+def _usable_first(pool: ImageSet) -> tuple[list[dict], np.ndarray]:
     """Counts by class, and the images for which a mask is made: those with a small enough box, as many of each class as
     ATTEMPTS allows.
     """

@@ -1,7 +1,5 @@
 """Unbalanced classes: long tails, and oversampling against them."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

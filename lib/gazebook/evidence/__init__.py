@@ -4,17 +4,3 @@ from gazebook.evidence.bootstrap import hierarchical_interval
 from gazebook.evidence.claims import Claim, Effect, Finding, Verdict, judge, scorecard
 from gazebook.evidence.estimate import Estimate
 from gazebook.evidence.frame import common_seeds, select, wide
-
-__all__ = [
-    "Claim",
-    "Effect",
-    "Estimate",
-    "Finding",
-    "Verdict",
-    "common_seeds",
-    "hierarchical_interval",
-    "judge",
-    "scorecard",
-    "select",
-    "wide",
-]

@@ -1,7 +1,5 @@
 """Where seeds and images both matter: resample seeds, then the images of each."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

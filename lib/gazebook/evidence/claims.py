@@ -5,8 +5,6 @@ augmentations, kinds and images first; the verdict is about its mean over seeds.
 Benjamini and Hochberg's procedure at 5%, so that in a part without any effect one in twenty parts shows a decided claim.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum

@@ -4,8 +4,6 @@ Columns: paper, part of its grid, model, seed, measure, condition, level, value 
 there is one, n images, key of the run; and labels that a paper adds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

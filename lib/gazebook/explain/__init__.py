@@ -2,14 +2,3 @@
 
 from gazebook.explain.attention import attention_map, class_hues, colour_mask, resize_maps, segmentation_mask
 from gazebook.explain.saliency import class_weighted_maps, grad_cam, input_gradient
-
-__all__ = [
-    "attention_map",
-    "class_hues",
-    "class_weighted_maps",
-    "colour_mask",
-    "grad_cam",
-    "input_gradient",
-    "resize_maps",
-    "segmentation_mask",
-]

@@ -1,7 +1,5 @@
 """Where an implicit-background model looks: attention maps and segmentation masks (paper 1, section 2.2)."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F

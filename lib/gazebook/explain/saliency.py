@@ -1,7 +1,5 @@
 """Where any classifier looks: Grad-CAM and the input gradient."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial

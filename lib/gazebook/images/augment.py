@@ -8,8 +8,6 @@ Parameters are drawn, and lists of indices made, on the generator's device: with
 images for any image device, and no step waits for a GPU.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

@@ -10,10 +10,10 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
+from gazebook.images.masks import boxes_as_masks
 
 if TYPE_CHECKING:  # data sets are cut by this module
     from gazebook.data.image_set import ImageSet
@@ -24,14 +24,6 @@ NEEDS_BOX = ("only_bg_b", "only_bg_t", *MIXED)
 NEEDS_MASK = ("no_fg", "only_fg", *MIXED)
 
 
-def variants(image_set: ImageSet, seed: int = 0) -> dict[str, ImageSet]:
-    """All eight variants of a set with masks and boxes, in the paper's order; `seed` draws the backgrounds of composites.
-
-    Raises GazebookError when masks or boxes are missing, a box covers its image, or a class has too few images.
-    """
-    return {name: variant(image_set, name, seed) for name in VARIANTS}
-
-
 def variant(image_set: ImageSet, name: str, seed: int = 0) -> ImageSet:
     """One of the eight, with the same labels; in a composite `backgrounds` is the class that the background comes from."""
     _check(image_set, name)
@@ -39,7 +31,9 @@ def variant(image_set: ImageSet, name: str, seed: int = 0) -> ImageSet:
         return image_set
     changes: dict = {"source": f"{image_set.source}, {name}"}
     if name == "only_bg_b":
-        changes["images"] = image_set.images.masked_fill(_inside(image_set)[:, None], 0)
+        changes["images"] = image_set.images.masked_fill(
+            boxes_as_masks(image_set.boxes, image_set.images.shape[-1])[:, None], 0
+        )
     elif name == "only_bg_t":
         changes["images"] = tiled(image_set.images, image_set.boxes)
     elif name == "no_fg":
@@ -69,8 +63,8 @@ def tiled(images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     """
     out = images.clone()
     height, width = images.shape[-2:]
-    for i, box in enumerate(clipped(boxes, height, width).tolist()):
-        x0, y0, x1, y1 = box
+    inside = boxes.clamp(min=0).minimum(torch.tensor([width, height] * 2))
+    for i, (x0, y0, x1, y1) in enumerate(inside.tolist()):
         if x0 >= x1 or y0 >= y1:
             continue
         left, right, top, bottom = x0, width - x1, y0, height - y1
@@ -83,11 +77,6 @@ def tiled(images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
             rows = rows % top if top >= bottom else y1 + rows % bottom
         out[i, :, y0:y1, x0:x1] = images[i][:, rows[:, None], columns]
     return out
-
-
-def clipped(boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Boxes inside the image, int64 [N, 4]."""
-    return boxes.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
 
 
 def partners(labels: torch.Tensor, name: str, num_classes: int, seed: int = 0) -> torch.Tensor:
@@ -118,33 +107,8 @@ def partners(labels: torch.Tensor, name: str, num_classes: int, seed: int = 0) -
     return torch.from_numpy(np.array([members[c][k] for c, k in zip(wanted, drawn, strict=True)]))
 
 
-def manifest(image_set: ImageSet, seed: int = 0) -> pd.DataFrame:
-    """What each composite of `variants` is made of: variant, foreground, background, label, background_class (names).
-
-    Images are named by the set's ids, else by their place in it.
-    """
-    ids = np.array(image_set.ids or range(len(image_set)))
-    names = np.array(image_set.class_names)
-    tables = []
-    for name in MIXED:
-        partner = partners(image_set.labels, name, image_set.num_classes, seed).numpy()
-        columns = {"foreground": ids, "background": ids[partner], "label": names[image_set.labels.numpy()]}
-        columns["background_class"] = names[image_set.labels.numpy()[partner]]
-        tables.append(pd.DataFrame({"variant": name} | columns))
-    return pd.concat(tables, ignore_index=True)
-
-
-def _inside(image_set: ImageSet) -> torch.Tensor:
-    """The boxes as masks, bool [N, H, W]."""
-    height, width = image_set.images.shape[-2:]
-    x0, y0, x1, y1 = image_set.boxes[:, :, None, None].unbind(1)
-    y, x = torch.arange(height)[:, None], torch.arange(width)
-    return (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
-
-
 def _check(image_set: ImageSet, name: str) -> None:
-    if name not in VARIANTS:
-        raise GazebookError(f"unknown variant {name!r}; choose from {', '.join(VARIANTS)}")
+    check_known("variant", name, VARIANTS)
     for needs, what in ((NEEDS_MASK, "masks"), (NEEDS_BOX, "boxes")):
         if name in needs and getattr(image_set, what) is None:
             raise GazebookError(f"variant {name} needs {what}, and {image_set.source} has none; choose another data set")

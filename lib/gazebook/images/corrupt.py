@@ -4,16 +4,11 @@ The corruptions themselves are those of the package `imagecorruptions`. Its cons
 pixels, so it matters how an image of 32 pixels gets there: see PROTOCOLS.
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -24,7 +19,7 @@ from tqdm import tqdm
 from gazebook.data.image_set import ImageSet
 from gazebook.data.sources import cache_folder
 from gazebook.errors import BudgetSpentError, GazebookError
-from gazebook.machine import end_with_parent, usable_cores
+from gazebook.machine import spread, usable_cores
 from gazebook.tensors import DAMAGED, read_tensors, write_tensors
 
 # in the order of the paper's figure 3
@@ -94,18 +89,19 @@ def prepare(
     bar = tqdm(
         total=len(conditions) * len(images), desc=f"corrupting ({protocol})", unit=" images", disable=not progress, delay=2
     )
+    slow_first = sorted(conditions, key=lambda c: c[0] != "zoom_blur")
+    tasks = [(pictures[s : s + CHUNK], *c, protocol, seed, s) for c in slow_first for s in range(0, len(pictures), CHUNK)]
+    parts: list[np.ndarray] = []
     with bar:
-        chunks = _serial if processes == 1 else _parallel
-        parts: dict[tuple[str, int], dict[int, np.ndarray]] = {c: {} for c in conditions}
-        for condition, start, part in chunks(pictures, conditions, protocol, seed, processes):
-            parts[condition][start] = part
+        for task, part in zip(tasks, spread(_corrupt, tasks, processes), strict=True):
+            parts.append(part)
             bar.update(len(part))
             if deadline is not None and time.monotonic() > deadline:
                 raise BudgetSpentError("the time budget ended while images were corrupted; the same call goes on from here")
-            if sum(map(len, parts[condition].values())) == len(pictures):
-                whole = np.concatenate([array for _, array in sorted(parts.pop(condition).items())])
-                made = {"images": torch.from_numpy(whole.transpose(0, 3, 1, 2).copy())}
-                write_tensors(cache_file(images, *condition, protocol, seed), made, {})
+            if sum(map(len, parts)) == len(pictures):
+                made = {"images": torch.from_numpy(np.concatenate(parts).transpose(0, 3, 1, 2).copy())}
+                write_tensors(cache_file(images, *task[1:3], protocol, seed), made, {})
+                parts = []
     return len(conditions)
 
 
@@ -147,52 +143,6 @@ def _one(image: np.ndarray, name: str, severity: int, protocol: str, seed: int) 
     large = library_corrupt(large, severity, name, **own)
     shrink = cv2.INTER_AREA if protocol == "upsampled_area" else cv2.INTER_CUBIC
     return cv2.resize(large, image.shape[1::-1], interpolation=shrink)
-
-
-def _starts(pictures: np.ndarray) -> Sequence[int]:
-    return range(0, len(pictures), CHUNK)
-
-
-def _serial(pictures: np.ndarray, conditions, protocol: str, seed: int, processes: int):
-    """Chunks made in this process: (condition, first image, images)."""
-    for condition in conditions:
-        for start in _starts(pictures):
-            yield condition, start, _corrupt(pictures[start : start + CHUNK], *condition, protocol, seed, start)
-
-
-def _parallel(pictures: np.ndarray, conditions, protocol: str, seed: int, processes: int):
-    """The same from a pool of processes, in the order in which they are done."""
-    slow_first = sorted(conditions, key=lambda c: c[0] != "zoom_blur")
-    with ProcessPoolExecutor(processes, get_context("spawn"), _keep, (pictures,)) as pool, _cancelling(pool):
-        tasks = {
-            pool.submit(_kept_chunk, start, condition, protocol, seed): (condition, start)
-            for condition in slow_first
-            for start in _starts(pictures)
-        }
-        for task in as_completed(tasks):
-            yield *tasks.pop(task), task.result()
-
-
-@contextmanager
-def _cancelling(pool: ProcessPoolExecutor):
-    """After an error or a stop, what has not begun does not begin."""
-    try:
-        yield
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _keep(pictures: np.ndarray) -> None:
-    end_with_parent()
-    cv2.setNumThreads(1)
-    _kept.append(pictures)
-
-
-def _kept_chunk(start: int, condition: tuple[str, int], protocol: str, seed: int) -> np.ndarray:
-    return _corrupt(_kept[0][start : start + CHUNK], *condition, protocol, seed, start)
-
-
-_kept: list[np.ndarray] = []  # in a pool's process: the images, sent once instead of with every task
 
 
 @cache  # one model after another sees the same images

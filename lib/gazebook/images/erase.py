@@ -1,7 +1,5 @@
 """Random erasing (Zhong et al. 2020) of test images: a box of noise at a random place, the same for every model."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -6,19 +6,13 @@ GrabCut's smoothness term is not scaled with resolution: around few pixels a cut
 the box prevents that.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-
 import cv2
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from gazebook.errors import GazebookError
-from gazebook.machine import end_with_parent, usable_cores
+from gazebook.errors import check_known
+from gazebook.machine import spread, usable_cores
 
 # ellipse: GrabCut with a sure-foreground ellipse; rectangle: the paper's, from the box alone; rectangle4: the same on the
 # image enlarged four times, about the resolution of the paper
@@ -36,8 +30,7 @@ def grabcut(image: np.ndarray, box: tuple[int, int, int, int], procedure: str = 
     OpenCV's Gaussian mixtures start from a random clustering; `seed` fixes it. A box outside the image, or that covers it,
     gives no background to learn from: the mask is then empty.
     """
-    if procedure not in PROCEDURES:
-        raise GazebookError(f"unknown mask procedure {procedure!r}; choose from {', '.join(PROCEDURES)}")
+    check_known("mask procedure", procedure, PROCEDURES)
     height, width = image.shape[:2]
     x0, y0, x1, y1 = (int(np.clip(v, 0, limit)) for v, limit in zip(box, (width, height) * 2, strict=True))
     if x0 >= x1 or y0 >= y1 or (x1 - x0) * (y1 - y0) == width * height:
@@ -74,13 +67,13 @@ def masks(
 
     Each picture's seed is `seed` plus its place, so the result does not depend on the number of processes.
     """
-    if procedure not in PROCEDURES:
-        raise GazebookError(f"unknown mask procedure {procedure!r}; choose from {', '.join(PROCEDURES)}")
+    check_known("mask procedure", procedure, PROCEDURES)
     starts = range(0, len(images), CHUNK)
     tasks = [(images[s : s + CHUNK], boxes[s : s + CHUNK], procedure, seed + s) for s in starts]
     out = np.empty(images.shape[:3], bool)
+    processes = 1 if len(images) < FEW else processes or usable_cores()
     with tqdm(total=len(images), desc=f"GrabCut ({procedure})", unit=" images", delay=2, leave=False) as bar:
-        for start, found in zip(starts, _run(tasks, processes or usable_cores(), len(images)), strict=True):
+        for start, found in zip(starts, spread(_chunk, tasks, processes), strict=True):
             out[start : start + len(found)] = found
             bar.update(len(found))
     return out
@@ -94,21 +87,7 @@ def boxes_as_masks(boxes: torch.Tensor, size: int) -> torch.Tensor:
     return rows[:, :, None] & columns[:, None, :]
 
 
-def _run(tasks: list[tuple], processes: int, images: int) -> Iterator[np.ndarray]:
-    if processes == 1 or images < FEW:
-        yield from map(_chunk, tasks)
-        return
-    with ProcessPoolExecutor(processes, get_context("spawn"), _prepare) as pool:
-        yield from pool.map(_chunk, tasks)
-
-
-def _prepare() -> None:
-    end_with_parent()
-    cv2.setNumThreads(1)
-
-
-def _chunk(task: tuple) -> np.ndarray:
-    images, boxes, procedure, seed = task
+def _chunk(images: np.ndarray, boxes: np.ndarray, procedure: str, seed: int) -> np.ndarray:
     return np.stack(
         [grabcut(image, box, procedure, seed + i) for i, (image, box) in enumerate(zip(images, boxes, strict=True))]
     )

@@ -3,11 +3,9 @@
 Images are float [N, 3, H, W] in [0, 1], regions bool or float in [0, 1] [N, H, W].
 """
 
-from __future__ import annotations
-
 import torch
 
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 
 KINDS = ("sigma", "l2")
 SIDE = 224  # pixels of the side for which the paper gives its L2 norms
@@ -22,8 +20,7 @@ def add(
     "sigma": independent noise of that standard deviation (the authors' L-inf variant). "l2": the noise in the region is
     scaled to that L2 norm before clipping, whatever the region's area. An empty region stays as it is.
     """
-    if kind not in KINDS:
-        raise GazebookError(f"unknown kind of noise {kind!r}; choose from {', '.join(KINDS)}")
+    check_known("kind of noise", kind, KINDS)
     if not level >= 0:
         raise GazebookError(f"the noise level is {level}; give a number of at least 0")
     drawn = torch.randn(images.shape, generator=generator, device=generator.device).to(images.device)

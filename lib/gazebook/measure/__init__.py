@@ -3,7 +3,3 @@
 from gazebook.measure.opened import as_model, open_model
 from gazebook.measure.ruler import Measured, Ruler, Trained, accuracy_row, checked, measure, probabilities
 from gazebook.measure.survey import report
-
-__all__ = [
-    "Measured", "Ruler", "Trained", "accuracy_row", "as_model", "checked", "measure", "open_model", "probabilities", "report",
-]  # fmt: skip

@@ -4,8 +4,6 @@ Composites are made on the device, batch by batch. Backgrounds are tried in a ra
 foreground, until one fools the model: so the share of vulnerable foregrounds after n tries can be read off for every n.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How much a model needs an attribute: drawn again without it (the truth), made grey, disturbed by noise."""
 
-from __future__ import annotations
-
 import torch
 
 from gazebook.data import scenes

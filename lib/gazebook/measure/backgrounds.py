@@ -1,7 +1,5 @@
 """The eight variants of ImageNet-9 (paper 2): accuracy on each, categories of images, saliency inside the mask, examples."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

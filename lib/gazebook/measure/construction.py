@@ -1,7 +1,5 @@
 """How the variants were made, and what they leak: mask procedures compared, and classifiers that see only a box or a mask."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F

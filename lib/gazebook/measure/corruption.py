@@ -1,7 +1,5 @@
 """Accuracy, calibration and attention on corrupted images (paper 1, section 3.5): twelve corruptions at five severities."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Classes, erased images, hidden evidence and regions of heat maps (paper 4)."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -1,7 +1,5 @@
 """Noise in the foreground and in the background (paper 3), and the clean accuracy that it is compared with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -3,8 +3,6 @@
 A name of timm or torchvision, an own module (PACKAGE.MODULE:NAME), a checkpoint of this book, or a file (see `models.formats`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property

@@ -1,7 +1,5 @@
 """What a model of scenes really relies on, by intervention: the same objects drawn again on other backgrounds."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np

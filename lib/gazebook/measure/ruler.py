@@ -1,7 +1,5 @@
 """A ruler measures something of a trained model; `measure` applies those that a run asks for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Does saliency point at the object, and does its failing point at what else a model uses?"""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import nn

@@ -4,8 +4,6 @@ A ruler makes images, one batch at a time; each model answers each of them once,
 image, so that models are compared on the same images. Grad-CAM and class maps, which look inside, are rulers of their own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import lru_cache
 

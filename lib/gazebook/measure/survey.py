@@ -1,7 +1,5 @@
 """Rulers applied to models on images, in batches: one table, an `Estimate` a row, models compared on the same images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

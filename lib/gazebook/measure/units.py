@@ -5,8 +5,6 @@ that excite a unit most: does the attribute appear there? On the side of locatio
 attribute? The truth: how much the unit's activation changes when the attribute alone is removed from the scene.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import scipy
 import torch

@@ -12,11 +12,9 @@ from gazebook.metrics.attention import (
 from gazebook.metrics.backgrounds import (
     CATEGORIES,
     background_categories,
-    background_gap,
-    fooled_within,
     saliency_share,
 )
-from gazebook.metrics.calibration import accuracy, confidence, expected_calibration_error, reliability_bins
+from gazebook.metrics.calibration import accuracy, expected_calibration_error, reliability_bins
 from gazebook.metrics.classification import classification_report
 from gazebook.metrics.foreground import (
     macro_accuracy,
@@ -31,35 +29,3 @@ from gazebook.metrics.statistics import (
     rank_correlation,
     share_interval,
 )
-
-__all__ = [
-    "CATEGORIES",
-    "SCORES",
-    "SOFT",
-    "accuracy",
-    "attention_mse",
-    "background_categories",
-    "background_gap",
-    "bootstrap_interval",
-    "centred_gaussian",
-    "classification_report",
-    "confidence",
-    "containment",
-    "expected_calibration_error",
-    "fooled_within",
-    "macro_accuracy",
-    "map_entropy",
-    "mean_interval",
-    "mean_of_means_interval",
-    "rank_correlation",
-    "regions_per_image",
-    "relative_foreground_sensitivity",
-    "reliability_bins",
-    "saliency_alignment",
-    "saliency_share",
-    "share_interval",
-    "soft_share",
-    "sparsity",
-    "sparsity_per_image",
-    "warning_zone",
-]

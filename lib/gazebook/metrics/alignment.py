@@ -60,17 +60,9 @@ def _delta_density(s: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _average_precision(s: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Sum over thresholds of precision times the step in recall; tied pixels pass a threshold together."""
-    order = np.argsort(-s, axis=1, kind="stable")
-    ranked, hit = np.take_along_axis(s, order, axis=1), np.take_along_axis(mask, order, axis=1)
-    right = hit.cumsum(axis=1)
-    last = np.concatenate([ranked[:, 1:] != ranked[:, :-1], np.ones((len(s), 1), bool)], axis=1)  # of its ties
-    precision = right / np.arange(1, s.shape[1] + 1)
-    found = np.full(len(s), np.nan)
-    for i in np.flatnonzero(mask.any(axis=1)):
-        steps = np.diff(right[i, last[i]], prepend=0) / right[i, -1]
-        found[i] = (steps * precision[i, last[i]]).sum()
-    return found
+    from sklearn.metrics import average_precision_score  # takes seconds, and only evaluation needs it
+
+    return np.array([average_precision_score(m, v) if m.any() else np.nan for m, v in zip(mask, s, strict=True)])
 
 
 def _recall(s: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -18,11 +18,6 @@ CATEGORIES = {
 }
 
 
-def background_gap(acc_mixed_same: float, acc_mixed_rand: float) -> float:
-    """BG-gap (paper 2): what a background of the right class adds to accuracy; in the unit of its arguments."""
-    return acc_mixed_same - acc_mixed_rand
-
-
 def saliency_share(s: ArrayLike, mask: ArrayLike) -> np.ndarray:
     """Share of saliency s >= 0, float [N, H, W], inside mask, bool [N, H, W]: float [N] in [0, 1]; NaN where s is all 0.
 
@@ -44,12 +39,3 @@ def background_categories(original: ArrayLike, foreground: ArrayLike, background
     for i, (own_o, own_f, own_b) in enumerate(CATEGORIES.values()):
         place[(o == own_o) & (f == own_f) & (True if own_b is None else b == own_b)] = i
     return place
-
-
-def fooled_within(tries: ArrayLike, backgrounds: int) -> np.ndarray:
-    """Which foregrounds one of the first so many backgrounds fools, bool [N].
-
-    `tries` int [N]: how many backgrounds were tried, in a random order, until one fooled the model; 0 where none did.
-    """
-    tries = np.asarray(tries)
-    return (tries > 0) & (tries <= backgrounds)

@@ -8,18 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gazebook.metrics.checks import predictions, shares
+from gazebook.metrics.checks import predictions
 
 
 def accuracy(p: ArrayLike, y: ArrayLike) -> float:
     """Share of images whose most probable class is the label, in [0, 1]."""
     p, y = predictions(p, y)
     return float(np.mean(p.argmax(axis=1) == y))
-
-
-def confidence(p: ArrayLike) -> float:
-    """Mean of the largest probability, in [1/C, 1]."""
-    return float(np.mean(shares(p, "probabilities").max(axis=1)))
 
 
 def reliability_bins(p: ArrayLike, y: ArrayLike, bins: int = 15) -> np.ndarray:

@@ -1,11 +1,9 @@
 """Classifiers with class maps: a trunk, then a head."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 from gazebook.models import pretrained
 from gazebook.models.heads import ScribeHead, SoftmaxHead, implicit_background, lse_pool
 from gazebook.models.resnet import ResNet8, ResNet18
@@ -17,21 +15,6 @@ TRUNKS = {"resnet8": ResNet8, "resnet18": ResNet18, "vit": ViT}
 HEADS = {"softmax": SoftmaxHead, "scribe": ScribeHead}
 IMAGENET = "imagenet"  # instead of a head: a whole model, pretrained on ImageNet's 1000 classes
 PRETRAINED = "pretrained/"  # begins the name of a trunk: a pretrained model without its last layer, for a probe
-
-__all__ = [
-    "HEADS",
-    "IMAGENET",
-    "PRETRAINED",
-    "TRUNKS",
-    "Classifier",
-    "ScribeHead",
-    "SoftmaxHead",
-    "build",
-    "implicit_background",
-    "initial_model",
-    "lse_pool",
-    "pretrained",
-]
 
 
 class Classifier(nn.Module):
@@ -77,13 +60,12 @@ def build(name: str, num_classes: int, head: str = "softmax", head_options: dict
     if name.startswith(PRETRAINED):
         if unknown := set(options) - {"size"}:
             raise GazebookError(f"a pretrained trunk has the option size alone, not {', '.join(sorted(unknown))}")
-        trunk = pretrained.Trunk(pretrained.load(name.removeprefix(PRETRAINED)), **options)
-        return Classifier(trunk, HEADS[head](trunk.channels, num_classes, **(head_options or {})))
-    for kind, given, known in (("trunk", name, TRUNKS), ("head", head, HEADS)):
-        if given not in known:
-            raise GazebookError(f"unknown {kind} {given!r}; choose from {', '.join(known)}")
+    else:
+        check_known("trunk", name, TRUNKS)
+    check_known("head", head, HEADS)
     try:
-        trunk = TRUNKS[name](**options)
+        own = pretrained.load(name.removeprefix(PRETRAINED)) if name.startswith(PRETRAINED) else None
+        trunk = TRUNKS[name](**options) if own is None else pretrained.Trunk(own, **options)
         return Classifier(trunk, HEADS[head](trunk.channels, num_classes, **(head_options or {})))
     except TypeError as error:
         raise GazebookError(f"cannot build {name} with head {head}: {error}; see gazebook.models") from error

@@ -1,7 +1,5 @@
 """Models from outside: checked before any work with two images of different sizes, and again at every batch."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 

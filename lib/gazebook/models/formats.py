@@ -2,8 +2,6 @@
 torch.export. Nothing is unpickled.
 """
 
-from __future__ import annotations
-
 import importlib
 import logging
 from collections.abc import Callable, Iterator

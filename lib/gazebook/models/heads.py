@@ -1,7 +1,5 @@
 """Heads: features [N, K, h, w] -> class maps [N, C, h, w] -> image logits [N, C], and the loss that trains them."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """How networks lay out their features, and how they become maps [N, K, h, w]."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import sqrt
 

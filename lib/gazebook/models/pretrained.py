@@ -5,8 +5,6 @@ as an installed package (the optional extra `pretrained`), or that of a file of 
 ("tflite/mobilenet_v2_1.0_224_quant"). timm and torchvision download weights on first use.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import io
@@ -37,12 +35,12 @@ class Pretrained(nn.Module):
 
     def __init__(self, network: nn.Module, size: tuple[int, int], mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__()
-        self.network, self.size, self.crop = network, size, 1.0
+        self.network, self.size, self.crop, self.first = network, size, 1.0, 0
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.network((self.resized(x).clamp(0, 1) - self.mean) / self.std)
+        return self.network((self.resized(x).clamp(0, 1) - self.mean) / self.std)[:, self.first :]
 
     def resized(self, x: torch.Tensor) -> torch.Tensor:
         """Images at the network's input size; antialiasing changes nothing where they grow."""
@@ -119,15 +117,8 @@ def _tflite(name: str) -> Pretrained:
     if file is None:
         raise GazebookError(f"there is no network {name}; put {name}.tflite into {places[0].parent}")
     found = open_file(str(file))
-    found.network = nn.Sequential(found.network, _WithoutBackground())
+    found.first = 1
     return found
-
-
-class _WithoutBackground(nn.Module):
-    """Scores [N, 1001] -> [N, 1000]."""
-
-    def forward(self, scores: torch.Tensor) -> torch.Tensor:
-        return scores[:, 1:]
 
 
 def _torchvision(name: str) -> Pretrained:

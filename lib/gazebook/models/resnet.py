@@ -1,12 +1,10 @@
 """Residual trunks for small images: images [N, 3, H, W] -> features [N, K, h, w]."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 
 STEMS = ("upsampled", "plain")
 
@@ -60,8 +58,7 @@ class ResNet18(nn.Module):
 
     def __init__(self, stem: str = "upsampled"):
         super().__init__()
-        if stem not in STEMS:
-            raise GazebookError(f"unknown stem {stem!r} of resnet18; choose from {', '.join(STEMS)}")
+        check_known("stem", stem, STEMS, " of resnet18")
         from torchvision.models import resnet18  # takes seconds, and the small trunk does not need it
 
         net = resnet18(weights=None)

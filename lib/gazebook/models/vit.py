@@ -1,7 +1,5 @@
 """A vision transformer as a trunk: images [N, 3, H, W] -> features of its patches, as a map [N, K, h, w]."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

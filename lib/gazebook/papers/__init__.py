@@ -4,15 +4,13 @@ A paper is a package with `TITLE`, `CLAIMS`, `AXES`, `grid(profile) -> list[Run]
 `rulers(run)`, `results(ledger, axes or profile) -> frame`, `gate(frame)` and `checkpoints(axes)`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 
 import pandas as pd
 
 from gazebook import engine, evidence
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 from gazebook.evidence import Finding
 from gazebook.ledger import Ledger
 from gazebook.measure import Ruler
@@ -27,20 +25,16 @@ PAPERS: dict[str, ModuleType] = {
     "synthesis": synthesis,
 }
 
-__all__ = ["PAPERS", "complete", "findings", "grid", "paper", "rulers", "scorecards"]
-
 
 def paper(name: str) -> ModuleType:
     """The paper of that name. Raises GazebookError with the list of names."""
-    if name not in PAPERS:
-        raise GazebookError(f"unknown paper {name!r}; choose from {', '.join(PAPERS)}")
+    check_known("paper", name, PAPERS)
     return PAPERS[name]
 
 
 def grid(name: str, profile: str) -> list[Run]:
     """The runs of a paper in a profile, in the order in which they should be trained, without repetition."""
-    if profile not in PROFILES:
-        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(PROFILES)}")
+    check_known("profile", profile, PROFILES)
     return list(dict.fromkeys(paper(name).grid(profile)))
 
 

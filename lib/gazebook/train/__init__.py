@@ -3,5 +3,3 @@
 from gazebook.train import methods
 from gazebook.train.fit import Recipe, fit, precision_on, to_float
 from gazebook.train.probe import linear_probe
-
-__all__ = ["Recipe", "fit", "linear_probe", "methods", "precision_on", "to_float"]

@@ -1,7 +1,5 @@
 """Adversarial training: each batch is replaced by the worst images near it that a few steps of ascent find."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

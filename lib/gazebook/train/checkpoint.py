@@ -1,7 +1,5 @@
 """Checkpoints: one safetensors file with weights, optimiser state and history, replaced atomically."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

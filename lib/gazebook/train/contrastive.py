@@ -1,7 +1,5 @@
 """Contrastive training (SimCLR; Chen et al. 2020): a trunk learns to tell two views of one image from those of others."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

@@ -1,7 +1,5 @@
 """Playing to distraction (Morales et al. 2021): hide what the model looks at, and train it on what is left."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
@@ -129,15 +127,9 @@ def _boxes(count: torch.Tensor, size: tuple[int, int], generator: torch.Generato
 def _cutout(side: int, like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """A square around a random pixel of each of [N, H, W], as far as it lies in the image: bool like it."""
     n, *size = like.shape
-    y, x = (_interval(torch.randint(length, (n, 1), generator=generator), side, length) for length in size)
+    starts = [torch.randint(length, (n, 1), generator=generator) - side // 2 for length in size]
+    y, x = ((torch.arange(length) >= at) & (torch.arange(length) < at + side) for length, at in zip(size, starts, strict=True))
     return (y[:, :, None] & x[:, None, :]).to(like.device)
-
-
-def _interval(centre: torch.Tensor, side: int, length: int) -> torch.Tensor:
-    """Places less than half a side from the centres int64 [N, 1]: bool [N, length]."""
-    start = centre - side // 2
-    at = torch.arange(length)
-    return (at >= start) & (at < start + side)
 
 
 def _layer(model: nn.Module, name: str) -> nn.Module:

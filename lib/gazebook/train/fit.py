@@ -1,7 +1,5 @@
 """One training loop for every study: data on the device, batched augmentation, bf16 autocast, resumable."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """Ways of training by name: what a run's `method` and `method_options` stand for."""
 
-from __future__ import annotations
-
 from gazebook.errors import GazebookError
 from gazebook.train.adversarial import Adversarial
 from gazebook.train.contrastive import Contrastive

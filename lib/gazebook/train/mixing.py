@@ -1,7 +1,5 @@
 """Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) with label smoothing, as DeiT is trained (Touvron et al. 2021)."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

@@ -1,7 +1,5 @@
 """A linear probe: what a frozen trunk's features can tell."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

@@ -4,8 +4,6 @@ Ten classes of objects, assembled from parts that can be left out, over ten fami
 scenes, `render` draws them; the same object can be drawn on another background or without one of its parts.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -21,24 +19,6 @@ from gazebook.data.scenes.specs import BACKGROUNDS, HOME, Specs, draw
 from gazebook.errors import GazebookError
 
 DEFAULT_IMAGES = {"train": 5000, "test": 1000}
-
-__all__ = [
-    "ATTRIBUTES",
-    "BACKGROUNDS",
-    "CLASS_NAMES",
-    "CUE",
-    "HOME",
-    "OBJECTS",
-    "SIZES",
-    "Cue",
-    "Drawing",
-    "Rendered",
-    "Specs",
-    "draw",
-    "home_backgrounds",
-    "load",
-    "render",
-]
 
 
 def load(
@@ -56,14 +36,12 @@ def load(
     `images` defaults to 5000 for train and 1000 for test; `cue` are the fields of a planted Cue, whose mask becomes one more
     attribute; further parameters are those of `draw`.
     """
-    count = DEFAULT_IMAGES[split] if images is None else images
-    if count < 1:
-        raise GazebookError(f"{count} scenes were asked for; ask for at least 1")
-    drawing = Drawing(np.arange(count), split, size, {"seed": seed, **parameters})
+    numbers = first(images, split)
+    drawing = Drawing(numbers, split, size, {"seed": seed, **parameters})
     rendered = drawing()
     if cue is not None:
-        rendered = plant(rendered, drawing.specs().labels, np.arange(count), Cue(**cue), seed=seed, split=split)
-    return image_set(split, drawing, rendered)
+        rendered = plant(rendered, drawing.specs().labels, numbers, Cue(**cue), seed=seed, split=split)
+    return image_set("scenes", "procedural scenes", drawing, rendered)
 
 
 def training_size(*, images: int | None = None, **_) -> int:
@@ -71,31 +49,35 @@ def training_size(*, images: int | None = None, **_) -> int:
     return images or DEFAULT_IMAGES["train"]
 
 
-def prepare(root: str | Path | None = None) -> None:
-    """Scenes need no files."""
-
-
 def home_backgrounds() -> np.ndarray:
     """The background that goes with each class, int64 [C]."""
     return np.array([BACKGROUNDS.index(HOME[name]) for name in CLASS_NAMES])
 
 
-def image_set(split: str, drawing: Drawing, rendered: Rendered) -> ImageSet:
+def first(images: int | None, split: str) -> np.ndarray:
+    """The numbers of so many scenes; of a split's own where that is None."""
+    count = DEFAULT_IMAGES[split] if images is None else images
+    if count < 1:
+        raise GazebookError(f"{count} scenes were asked for; ask for at least 1")
+    return np.arange(count)
+
+
+def image_set(name: str, source: str, drawing: Drawing, rendered: Rendered) -> ImageSet:
     """Scenes and how they were drawn as an ImageSet."""
-    specs = drawing.specs()
+    specs, names = drawing.specs(), drawing.world.attributes
     return ImageSet(
-        "scenes",
-        split,
+        name,
+        drawing.split,
         torch.from_numpy(rendered.images),
         torch.from_numpy(specs.labels),
-        CLASS_NAMES,
-        "procedural scenes",
+        tuple(kind.name for kind in drawing.world.kinds),
+        source,
         masks=torch.from_numpy(rendered.masks),
         boxes=torch.from_numpy(rendered.boxes),
         backgrounds=torch.from_numpy(np.asarray(specs.backgrounds, np.int64)),
         background_names=BACKGROUNDS,
         attributes=torch.from_numpy(rendered.attributes),
-        attribute_names=ATTRIBUTES if rendered.attributes.shape[1] == len(ATTRIBUTES) else (*ATTRIBUTES, CUE),
+        attribute_names=names if rendered.attributes.shape[1] == len(names) else (*names, CUE),
         ids=tuple(map(str, range(len(specs)))),
         drawing=drawing,
     )

@@ -1,7 +1,5 @@
 """Ten families of textured backgrounds. Each: (x, y in [0, 1] [N, H, W], texture [N, 8] in [0, 1]) -> RGB [N, 3, H, W]."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

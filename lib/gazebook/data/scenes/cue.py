@@ -1,7 +1,5 @@
 """A planted spurious cue: a small mark in the background of one class, for putting methods of discovery to the test."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +7,7 @@ import numpy as np
 from gazebook.data.scenes.objects import CLASS_NAMES
 from gazebook.data.scenes.render import Rendered
 from gazebook.data.scenes.specs import Uniform
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 
 NAME = "cue"  # among the attributes
 RADIUS = 0.09  # of the picture's side
@@ -25,8 +23,7 @@ class Cue:
     share: float = 0.95
 
     def __post_init__(self):
-        if self.planted_class not in CLASS_NAMES:
-            raise GazebookError(f"unknown class {self.planted_class!r}; choose from {', '.join(CLASS_NAMES)}")
+        check_known("class", self.planted_class, CLASS_NAMES)
         if not 0 <= self.share <= 1:
             raise GazebookError(f"the cue's share is {self.share}; give a probability in [0, 1]")
 

@@ -1,14 +1,12 @@
 """The ten objects, assembled from parts. What a part shows is an attribute that can be left out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from gazebook.data.scenes.painter import Painter
-from gazebook.errors import GazebookError
+from gazebook.errors import check_known
 
 ATTRIBUTES = (
     "wheels", "window", "lights", "metallic", "stripes", "spots", "wings", "tail", "beak", "fins",
@@ -54,8 +52,7 @@ class World:
 
     def column(self, name: str) -> int:
         """The column of an attribute. Raises GazebookError with the list of names."""
-        if name not in self.attributes:
-            raise GazebookError(f"unknown attribute {name!r}; choose from {', '.join(self.attributes)}")
+        check_known("attribute", name, self.attributes)
         return self.attributes.index(name)
 
 

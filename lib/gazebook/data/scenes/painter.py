@@ -4,8 +4,6 @@ Coordinates are the object's: x to the right, y down, the object within [-1, 1].
 One pixel of blending at the border gives smooth edges without supersampling.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 Array = np.ndarray

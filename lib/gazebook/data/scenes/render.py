@@ -1,7 +1,5 @@
 """From scene descriptions to images, foreground masks, attribute masks and boxes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

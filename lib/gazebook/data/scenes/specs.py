@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gazebook.data.scenes.objects import ATTRIBUTES, CLASS_NAMES, OBJECTS, PATTERNS, World
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 
 BACKGROUNDS = ("sky", "grass", "water", "sand", "forest", "road", "brick", "snow", "fabric", "night")
 # The family that goes with each class when background and object are correlated.
@@ -61,8 +61,7 @@ class Specs:
     def on_background(self, family: str | np.ndarray, texture: np.ndarray | None = None) -> Specs:
         """The same objects on another family (a name, or int [N]); `texture` [N, 8] also changes its drawing."""
         if isinstance(family, str):
-            if family not in BACKGROUNDS:
-                raise GazebookError(f"unknown background {family!r}; choose from {', '.join(BACKGROUNDS)}")
+            check_known("background", family, BACKGROUNDS)
             family = np.full(len(self), BACKGROUNDS.index(family))
         return dataclasses.replace(self, backgrounds=family, texture=self.texture if texture is None else texture)
 

@@ -23,8 +23,3 @@ from gazebook.papers.backgrounds.grid import (
 from gazebook.papers.backgrounds.results import gate, results
 
 TITLE = "Noise or Signal: the role of image backgrounds"
-
-__all__ = [
-    "AXES", "CLAIMS", "LARGE", "TITLE", "TRAINING_SETS", "axes", "checkpoints", "family", "gate", "grid", "parts", "picture",
-    "pretrained", "reference", "released", "results", "rulers", "samples", "scenes", "sets", "trained_on",
-]  # fmt: skip

@@ -10,8 +10,6 @@ Absolute accuracies are never compared with the paper's: it judges other network
 compared are signs, orders and gaps.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,12 +1,10 @@
 """Which runs paper 2 needs, for each profile."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gazebook.errors import GazebookError
+from gazebook.errors import check_known
 from gazebook.images.composite import VARIANTS
 from gazebook.measure import Ruler
 from gazebook.measure.adversarial_backgrounds import ADVERSARIAL, STRENGTH
@@ -154,10 +152,9 @@ def axes(
     """The axes of a profile with some of them replaced (empty: the profile's own); `overrides` are fields of Run, for the
     models of the variants and of the scenes alike.
     """
-    if profile not in AXES:
-        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(AXES)}")
-    if unknown := [name for name in training_sets if name not in TRAINING_SETS]:
-        raise GazebookError(f"unknown training set {unknown[0]!r}; choose from {', '.join(TRAINING_SETS)}")
+    check_known("profile", profile, AXES)
+    for name in training_sets:
+        check_known("training set", name, TRAINING_SETS)
     changes = overrides or {}
     check_overrides(changes, VARIED)
     own = AXES[profile]

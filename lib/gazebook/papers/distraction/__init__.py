@@ -17,8 +17,3 @@ from gazebook.papers.distraction.grid import (
 from gazebook.papers.distraction.results import gate, results
 
 TITLE = "Playing to distraction: training that hides what the model looks at"
-
-__all__ = [
-    "AXES", "CLAIMS", "METHODS", "TITLE", "axes", "checkpoints", "fine_tuned", "gate", "grid", "leaky", "main", "on_set",
-    "results", "rulers", "sweep",
-]  # fmt: skip

@@ -9,8 +9,6 @@ effect of interest), before any of those networks was trained but a baseline of 
 alone was read. C6 was about a black box that stays in the image, and moved to Cutout as published before its first run.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,13 +1,11 @@
 """Which runs paper 4 needs, for each profile."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gazebook.data.superclasses import NAMES
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 from gazebook.measure import Ruler
 from gazebook.measure.erasing import HIDDEN, REGIONS, REPORT
 from gazebook.measure.reliance import PARTS as REMOVED_PARTS
@@ -176,11 +174,10 @@ def axes(
     """The axes of a profile with some of them replaced (empty: the profile's own); `overrides` are fields of Run for all;
     of its `data_options` those of photo streams go to them, others to all other data sets.
     """
-    if profile not in AXES:
-        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(AXES)}")
+    check_known("profile", profile, AXES)
     own, changes = AXES[profile], overrides or {}
-    if unknown := [name for name in methods if name not in METHODS]:
-        raise GazebookError(f"unknown method {unknown[0]!r}; choose from {', '.join(METHODS)}")
+    for name in methods:
+        check_known("method", name, METHODS)
     check_overrides(changes, VARIED)
     if unknown := [name for name in methods if not any(name in own_set.seeds for own_set in own.sets.values())]:
         raise GazebookError(f"profile {profile} does not train {unknown[0]!r}; choose another profile or method")

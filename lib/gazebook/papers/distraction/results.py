@@ -1,7 +1,5 @@
 """The results of paper 4 as one frame: a row for each run, or pair of runs, and thing measured."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from importlib.resources import files
 

@@ -26,8 +26,3 @@ from gazebook.papers.foregrounds.grid import (
 from gazebook.papers.foregrounds.results import gate, results
 
 TITLE = "RIVAL10: sensitivity to foregrounds, backgrounds and attributes"
-
-__all__ = [
-    "AXES", "CLAIMS", "MODELS", "PROBED", "RESNET", "SIMCLR", "TITLE", "VIT", "Axes", "axes", "checkpoints", "cues", "gate",
-    "grid", "images", "on_images", "on_scenes", "parts", "pretrained", "probed", "results", "rulers", "scenes", "with_cue",
-]  # fmt: skip

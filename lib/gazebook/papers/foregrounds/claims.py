@@ -7,8 +7,6 @@ Grad-CAM says of transformers is taken where the paper's authors take it. The pa
 abstract's.
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 from gazebook import evidence

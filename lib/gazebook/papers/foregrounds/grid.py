@@ -1,12 +1,10 @@
 """Which runs paper 3 needs, for each profile."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gazebook.errors import GazebookError
+from gazebook.errors import check_known
 from gazebook.measure import Ruler
 from gazebook.measure.attributes import ATTRIBUTES
 from gazebook.measure.noise import CLEAN, NOISE
@@ -152,11 +150,10 @@ def axes(
     overrides: dict[str, Any] | None = None,
 ) -> Axes:
     """The axes of a profile with some of them replaced (empty: the profile's own); `overrides` are fields of Run for all."""
-    if profile not in AXES:
-        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(AXES)}")
+    check_known("profile", profile, AXES)
     own, changes = AXES[profile], overrides or {}
-    if unknown := [name for name in models if name not in own.models]:
-        raise GazebookError(f"unknown model {unknown[0]!r}; choose from {', '.join(own.models)}")
+    for name in models:
+        check_known("model", name, own.models)
     check_overrides(changes, VARIED)
     chosen = tuple(models) or tuple(own.models)
     return replace(

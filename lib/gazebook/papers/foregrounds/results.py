@@ -1,7 +1,5 @@
 """The results of paper 3 as one tidy table: a row for each run and thing measured."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

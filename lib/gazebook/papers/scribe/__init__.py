@@ -20,8 +20,3 @@ from gazebook.papers.scribe.grid import (
 from gazebook.papers.scribe.results import gate, results
 
 TITLE = "SCrIBE: implicit background and overfitting without labels"
-
-__all__ = [
-    "AXES", "CLAIMS", "TITLE", "axes", "checkpoints", "control", "gate", "grid", "heads", "parts", "published", "results",
-    "rulers", "scales", "shown", "single", "sizes", "sweeps",
-]  # fmt: skip

@@ -6,8 +6,6 @@ were split (a, b, c), counts became margins, and the reference of 20 to 23 becam
 paper. Thresholds that come from the paper's tables are met there; those of 20 and 42b to 44c are our reading of its words.
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 from gazebook import evidence

@@ -1,7 +1,5 @@
 """The effects that paper 1's claims are about: from the frame to one value per seed."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

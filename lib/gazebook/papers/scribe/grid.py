@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from gazebook.data import training_size
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 from gazebook.images.augment import AUGMENTATIONS
 from gazebook.ledger import Ledger
 from gazebook.measure import Ruler
@@ -153,8 +153,7 @@ def axes(
     `evaluation` replaces what all runs measure under corruption, such as {"upsampled": 500}. Where any of the fields or
     axes is replaced there are no other scales beside it.
     """
-    if profile not in AXES:
-        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(AXES)}")
+    check_known("profile", profile, AXES)
     if unknown := set(augmentations) - set(AUGMENTATIONS):
         raise GazebookError(f"unknown augmentation {', '.join(sorted(unknown))}; choose from {', '.join(AUGMENTATIONS)}")
     check_overrides(overrides or {}, VARIED)

@@ -1,7 +1,5 @@
 """Paper 1's results from the ledger as one frame, and the rows that its tables, figures and claims look at."""
 
-from __future__ import annotations
-
 from importlib.resources import files
 
 import numpy as np
@@ -10,7 +8,6 @@ import pandas as pd
 from gazebook import data, evidence
 from gazebook.evidence import select
 from gazebook.evidence.frame import tidy
-from gazebook.images.corrupt import CORRUPTIONS
 from gazebook.ledger import Ledger, Record
 from gazebook.measure.attention import LEVELS
 from gazebook.measure.corruption import NOISE
@@ -26,10 +23,6 @@ TITLES = {
     "perspective": "RandomPerspective",
     "color": "ColorJitter",
     "combined": "Combined",
-}
-NAMES = {name: name.replace("_", " ").replace("jpeg", "JPEG").capitalize() for name in CORRUPTIONS} | {
-    "jpeg_compression": "JPEG compression",
-    "gaussian_noise": "Gaussian noise",
 }
 SIZE_LABEL = "% of the training images"
 PROTOCOLS = {"epochs": "equal epochs", "updates": "equal updates"}
@@ -218,12 +211,6 @@ def discordance(accuracy: pd.Series, mse: pd.Series) -> tuple[float, float]:
     return rank_correlation(a, m), float(wrong.mean()) if len(wrong) else float("nan")
 
 
-def control_augmentations(frame: pd.DataFrame) -> list[str]:
-    """The augmentations of the equal-updates control that have results, in the paper's order."""
-    there = set(frame.loc[frame["protocol"] == "updates", "augmentation"])
-    return [name for name in TITLES if name in there]
-
-
 def present(rows: pd.DataFrame) -> list[str]:
     """The augmentations that have rows, in the paper's order."""
     return [name for name in TITLES if name in set(rows["augmentation"])]
@@ -256,27 +243,6 @@ def compare_with_paper(frame: pd.DataFrame, measure: str, number: int, scale: fl
 def present_in(table: pd.DataFrame) -> list[str]:
     """The augmentations in a table's index, in the paper's order."""
     return [name for name in TITLES if name in table.index]
-
-
-def control_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """The ends of the size axis under both protocols: means over the seeds that have all four corners."""
-    own = select(frame, head="scribe", pipeline="none", variant="base", augmentation=control_augmentations(frame))
-    own = own[own["percent"].isin({own["percent"].min(), own["percent"].max()})]
-    own = select(own, measure=["sparsity", "accuracy"])
-    corner = ["protocol", "percent"]
-    wide = own.pivot_table(index=["augmentation", "seed"], columns=[*corner, "measure", "split"], values="value")
-    wide = wide.dropna().groupby("augmentation").mean().stack(corner, future_stack=True)
-    table = pd.DataFrame(
-        {
-            "sparsity": wide["sparsity", "test"],
-            "training accuracy": wide["accuracy", "train"],
-            "test accuracy": wide["accuracy", "test"],
-            "gap": wide["accuracy", "train"] - wide["accuracy", "test"],
-        }
-    )
-    table = table.loc[[key for name in TITLES for key in table.index if key[0] == name]]
-    table.index = table.index.map(lambda key: f"{TITLES[key[0]]}, equal {key[1]}, {key[2]}%")
-    return table
 
 
 def overview(frame: pd.DataFrame) -> pd.DataFrame:

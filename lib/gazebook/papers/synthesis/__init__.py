@@ -5,8 +5,3 @@ from gazebook.papers.synthesis.grid import AXES, axes, checkpoints, everything, 
 from gazebook.papers.synthesis.results import gate, results
 
 TITLE = "Synthesis: do the rulers agree?"
-
-__all__ = [
-    "AXES", "CLAIMS", "TITLE", "axes", "checkpoints", "everything", "family", "gate", "grid", "photographs", "results",
-    "rulers",
-]  # fmt: skip

@@ -1,7 +1,5 @@
 """Part 5's questions, as effects over the frame. All were written down before the first model was measured for this part."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from gazebook.evidence import Claim, Estimate

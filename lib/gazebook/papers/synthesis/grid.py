@@ -4,13 +4,11 @@ The networks of ImageNet on photographs are part 2's family; the networks of sce
 that their weights are not trained again, and measured anew.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gazebook.errors import GazebookError
+from gazebook.errors import check_known
 from gazebook.measure import Ruler
 from gazebook.measure.reliance import CONFLICT
 from gazebook.measure.survey import SURVEY
@@ -47,8 +45,7 @@ AXES = {
 
 def axes(profile: str, *, seeds: Sequence[int] = (), overrides: dict[str, Any] | None = None) -> Axes:
     """The axes of a profile with other seeds of its models of scenes, or other fields of Run for them."""
-    if profile not in AXES:
-        raise GazebookError(f"unknown profile {profile!r}; choose from {', '.join(AXES)}")
+    check_known("profile", profile, AXES)
     own = AXES[profile]
     return replace(own, scenes=foregrounds.axes(profile, models=list(own.scenes.models), seeds=seeds, overrides=overrides))
 

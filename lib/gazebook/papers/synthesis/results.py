@@ -1,7 +1,5 @@
 """The results of part 5 as one frame: a row for each model and thing that a ruler measures of it."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np
