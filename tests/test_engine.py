@@ -192,7 +192,7 @@ def test_no_budget_is_spent_before_anything_is_loaded(tmp_path, tiny, monkeypatc
 
 def test_a_budget_stops_in_time_and_the_next_call_goes_on(tmp_path, tiny):
     runs = [tiny.replace(epochs=100_000)]
-    budget = 6
+    budget = 3
     while not checkpoints(tmp_path):  # a busy machine may need longer to start a worker
         budget *= 2
         outcome = papers.complete(runs, Ledger(tmp_path), workers=1, device="cpu", budget=budget, progress=False)

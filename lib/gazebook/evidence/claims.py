@@ -91,7 +91,7 @@ class Finding:
             return self.why if self.why == ARITHMETIC else NO_RUNS
         text = " ".join(filter(None, (self.claim.what, _text(self.claim, self.estimate))))
         if self.cases and len(self.cases) > 1:
-            text += "; " + ", ".join(f"{name} {_text(self.claim, e, short=True)}" for name, e in self.cases.items())
+            text += "; " + "; ".join(f"{name} {_text(self.claim, e, short=True)}" for name, e in self.cases.items())
         return text + (f"; {FEW_SEEDS}" if self.why == FEW_SEEDS else "")
 
     def __str__(self) -> str:
