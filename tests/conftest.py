@@ -35,6 +35,7 @@ def tiny():
 
 
 ROOT = Path(__file__).parent.parent
+SITE = ("test_book.py", "test_browser.py", "test_pages.py")  # files with tests of the rendered book
 TINY = {
     "overrides": {"data_options": {"images": 160}, "train_images": 120, "test_images": 60, "epochs": 1, "batch_size": 30},
     "fractions": [0.2, 1.0],
@@ -61,12 +62,21 @@ def site(tmp_path_factory) -> Path:
         return book.render(folder).parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items):
-    """Fast tests first in one process. In several, slow ones first, so that none waits for the last; each file stays in one
-    process, and all that looks at the rendered book.
-    """
+    """Fast tests first in one process. In several, slow ones first, so that none waits for the last."""
     several = "PYTEST_XDIST_WORKER" in os.environ
     items.sort(key=lambda item: (item.get_closest_marker("slow") is not None) != several)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("site" if "site" in item.fixturenames else item.path.name))
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """In several processes each file stays in one, and all that looks at the rendered book, which is made but once. (Groups of
+    pytest-xdist 3.8 are without effect in pytest 9.2.)
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "site" if Path(file).name in SITE else file
+
+    return ByFile(config, log)
