@@ -20,8 +20,8 @@ from gazebook.machine import end_with_parent, keep_memory
 # a fork imports the caller, too; workers are forked from the same process. The last three are imported when they are used, by
 # nearly every chapter.
 PRELOADED = [
-    "ipykernel.kernelapp", "gazebook.cli", "gazebook.pages", "gazebook.plots", *engine.PRELOADED, "scipy.stats", "scipy.ndimage",
-    "statsmodels.stats.multitest",
+    "ipykernel.kernelapp", "gazebook.cli", "gazebook.pages", "gazebook.plots", *engine.PRELOADED,
+    "scipy.stats", "scipy.ndimage", "statsmodels.stats.multitest",
 ]  # fmt: skip
 INLINE = "module://matplotlib_inline.backend_inline"  # matplotlib reads it when it is imported
 _starting = Lock()  # chapters start in threads
