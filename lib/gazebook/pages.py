@@ -215,8 +215,8 @@ def table(key: str, frame: pd.DataFrame, floatfmt: str | tuple[str, ...] = ".3f"
         frame = pd.DataFrame({"": ["too few runs for it"]}, index=[""])
     shown = frame.map(_escaped).rename(index=_escaped, columns=_escaped).rename_axis(_escaped(frame.index.name))
     shown = shown.astype(object).where(frame.notna().to_numpy(), None)  # last: `map` would make NaN of None, and "nan" of that
-    formats = [f.replace(".", "z.") for f in ([floatfmt] if isinstance(floatfmt, str) else floatfmt)]  # no -0.00
-    formats = formats[0] if isinstance(floatfmt, str) else formats
+    # "z": no -0.00
+    formats = floatfmt.replace(".", "z.") if isinstance(floatfmt, str) else [f.replace(".", "z.") for f in floatfmt]
     glue(key, Markdown(shown.to_markdown(floatfmt=formats, missingval="", **options)), display=False)
 
 
