@@ -11,13 +11,14 @@ import torch
 from PIL import EpsImagePlugin, Image
 from torch import nn
 
-from gazebook import cli, data, models
-from gazebook import report as audit
+from gazebook import cli, data, models, survey_report
 from gazebook.data import sources
-from gazebook.data.image_folder import Images, load_images
+from gazebook.data.class_folders import open_folder
 from gazebook.errors import GazebookError
-from gazebook.measure import report as survey_rows
-from gazebook.models.foreign import ForeignMaps
+from gazebook.measure import report
+from gazebook.measure.opened import as_model, open_model, published_models, unique_names
+from gazebook.measure.source import Row
+from gazebook.measure.survey import Survey
 from gazebook.train import checkpoint
 
 FOREIGN = """
@@ -82,22 +83,24 @@ def call(monkeypatch, capsys, *arguments) -> tuple[int, str, str]:
     return end.value.code or 0, out, err
 
 
-def test_pictures_of_every_kind_are_read_and_broken_ones_named(folder):
-    found = load_images(folder, 32)
-    assert found.images.shape == (10, 3, 32, 32) and found.images.dtype == torch.uint8
-    assert list(found.skipped) == ["broken.png"] and "more/one.png" in found.names
-    by_name = dict(zip(found.names, found.images, strict=True))
-    assert (by_name["clear.png"] == 255).all(), "transparency is laid on white"
-    assert (by_name["grey.jpg"] == by_name["grey.jpg"][:1]).all()
-    assert by_name["more/one.png"].float().mean((1, 2)).tolist() == [255, 0, 0]
-    assert by_name["deep.png"].max() > 200, "16 bits are scaled, not cut"
-    assert load_images(folder, 32, limit=3).names == found.names[:2], "broken.png is the first of the three"
+def test_images_of_every_kind_are_read_and_broken_ones_named(folder):
+    found = open_folder(folder, 32, labels=False)
+    images = found.select(torch.arange(len(found))).images
+    assert images.shape == (10, 3, 32, 32) and images.dtype == torch.uint8
+    assert found.skipped == {"broken.png": "no image, or damaged"} and "more/one" in found.ids
+    by_name = dict(zip(found.ids, images, strict=True))
+    assert (by_name["clear"] == 255).all(), "transparency is laid on white"
+    assert (by_name["grey"] == by_name["grey"][:1]).all()
+    assert by_name["more/one"].float().mean((1, 2)).tolist() == [255, 0, 0]
+    assert by_name["deep"].max() > 200, "16 bits are scaled, not cut"
+    assert torch.equal(by_name["scene2"], data.load("scenes", "test", images=6).images[2]), "of the right size: left as it is"
+    assert open_folder(folder, 32, limit=3, labels=False).ids == found.ids[:2], "broken.png is the first of the three"
 
 
 def test_names_cannot_forge_lines(folder):
     """Control characters in a file's name are shown escaped; other letters stay."""
     (folder / "scene0.png").rename(folder / "a\nnote: forged é.png")
-    assert r"a\nnote: forged é.png" in load_images(folder, 16).names
+    assert r"a\nnote: forged é" in open_folder(folder, 16).ids
 
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) print\n%%EOF\n"
@@ -116,77 +119,67 @@ def test_no_image_reaches_ghostscript(tmp_path, monkeypatch):
     for name in ("a.jpg", "b.png", "c.eps", "d.ps"):
         (place / name).write_bytes(POSTSCRIPT)
     with pytest.raises(GazebookError, match="holds no readable image"):
-        load_images(place, 16)
+        open_folder(place, 16)
     for encoded in (POSTSCRIPT, place / "a.jpg"):
         with pytest.raises(GazebookError, match="does not decode"):
             sources.decode(encoded, "it", "")
     assert not called.exists()
 
 
-def test_a_picture_of_the_right_size_is_left_as_it_is(folder):
-    found = load_images(folder, 32)
-    scene = data.load("scenes", "test", images=6).images[2]
-    assert torch.equal(dict(zip(found.names, found.images, strict=True))["scene2.png"], scene)
-
-
 def test_the_ranking_is_by_sparsity_with_intervals():
-    rows = pd.DataFrame(
-        {"model": np.repeat(["low", "high", "same"], 40), "image": np.tile(np.arange(40), 3), "regions": 1, "classes": 2}
-    )
     base = np.random.default_rng(0).uniform(0.2, 0.4, 40)
-    rows["sparsity"] = np.concatenate([base, base + 0.3, base + 0.3 + np.tile([-0.01, 0.01], 20)])
-    rows["entropy"] = 1.0
-    summed = audit.summary(rows)
-    assert set(summed["model"][:2]) == {"high", "same"} and summed["model"][2] == "low"
-    assert list(summed["clear"][:2]) == [False, True], "a tie is no rank; a constant difference is clear, pair by pair"
-    line = summed.iloc[2]
-    assert line["sparsity"] == pytest.approx(base.mean()) and line["sparsity_low"] < base.mean() < line["sparsity_high"]
-    assert line["entropy_low"] == line["entropy_high"] == 1
+    values = {"low": base, "high": base + 0.3, "same": base + 0.3 + np.tile([-0.01, 0.01], 20)}
+    rows = {("sparsity", name): [Row("sparsity", v), Row("entropy", np.ones(40))] for name, v in values.items()}
+    lines = [
+        {"model": name, "against": "", "ruler": "sparsity", "measure": row.measure, "value": row.values.mean(),
+         "low": row.values.mean() - 0.01, "high": row.values.mean() + 0.01}
+        for (_, name), own in rows.items() for row in own
+    ]  # fmt: skip
+    ranked = survey_report.ranking(Survey(pd.DataFrame(lines), rows))
+    assert list(ranked["rank"]) == ["1 ≈", "2", "3"], "a tie is no rank; a constant difference is clear, image by image"
+    assert set(ranked.index[:2]) == {"high", "same"} and ranked.index[2] == "low"
+    assert ranked.loc["low", "sparsity"] == f"{base.mean():.3f} [{base.mean() - 0.01:.3f}, {base.mean() + 0.01:.3f}]"
+    assert list(ranked.columns) == ["rank", "sparsity", "entropy"]
 
 
-def test_measures_of_a_picture_by_hand():
+def test_measures_of_an_image_by_hand():
     class Fixed(nn.Module):
         def cam(self, x):
             maps = torch.full((len(x), 3, 4, 4), -9.0)
             maps[:, 1, :2] = 9.0
             return maps
 
-    images = Images(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), ("a", "b"), {})
-    fixed = audit.Audited("fixed", ForeignMaps("fixed", Fixed(), 4), 4, None, ("x", "y", "z"))
-    rows = audit.audit([fixed], {4: images}, progress=False)
-    assert rows["sparsity"].tolist() == [0.5, 0.5] and rows["regions"].tolist() == rows["classes"].tolist() == [1, 1]
-    p = models.lse_pool(Fixed().cam(torch.zeros(1, 3, 4, 4))).softmax(1).double()
-    assert rows["entropy"][0] == pytest.approx(float(-(p * p.log()).sum()), abs=1e-6)
-    assert rows["predicted"].tolist() == ["y", "y"]
+        def forward(self, x):
+            return models.lse_pool(self.cam(x))
+
+    fixed = as_model(Fixed(), size=4, class_names=("x", "y", "z"))
+    black = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    images = data.ImageSet("two", "test", black, torch.zeros(2, dtype=torch.int64), (), "here")
+    frame = report(fixed, images, ["sparsity"], progress=False)
+    value = frame.set_index("measure")["value"]
+    assert value["sparsity"] == 0.5 and value["regions"] == value["classes"] == 1
+    p = Fixed()(torch.zeros(1, 3, 4, 4)).softmax(1).double()
+    assert value["entropy"] == pytest.approx(float(-(p * p.log()).sum()), abs=1e-6)
 
 
-def test_the_command_prints_plots_and_writes_a_report(monkeypatch, capsys, folder, checkpoint_file, tmp_path):
+def test_the_command_ranks_and_writes_a_report(monkeypatch, capsys, folder, checkpoint_file, tmp_path):
     files = [checkpoint_file(seed=seed) for seed in (0, 1)]
-    outputs = {name: tmp_path / "out" / name for name in ("report.html", "rows.csv", "figure.png")}
-    (tmp_path / "out").mkdir()
-    code, out, _ = call(
-        monkeypatch, capsys, folder, *files, "--html", outputs["report.html"], "--csv", outputs["rows.csv"], "--plot",
-        outputs["figure.png"],
-    )  # fmt: skip
-    assert (
-        code == 0
-        and "none, 100% of 60 images, seed 1" in out
-        and "could not be read: 1 (first broken.png: no image, or damaged)" in out
-    )
-    page = outputs["report.html"].read_text()
-    assert page.count("data:image/png;base64,") == 2 and "seed 0" in page and not re.search(r"(src|href)=.http", page)
-    assert len(pd.read_csv(outputs["rows.csv"])) == 20 and outputs["figure.png"].stat().st_size > 1000
+    page, rows = tmp_path / "report.html", tmp_path / "rows.csv"
+    code, out, _ = call(monkeypatch, capsys, folder, *files, "--html", page, "--csv", rows)
+    assert code == 0 and "none, 100% of 60 images, seed 1" in out and "rank" in out
+    assert "could not be read: 1 images (first broken.png: no image, or damaged)" in out
+    text = page.read_text(encoding="utf-8")
+    assert text.count("data:image/jpeg;base64,") == 1 and "seed 0" in text and not re.search(r"(src|href)=.http", text)
+    assert set(pd.read_csv(rows)["measure"]) == {"sparsity", "classes", "regions", "entropy"}
 
 
-def test_the_audit_measures_what_the_ruler_sparsity_does(checkpoint_file, tmp_path):
-    """On images of one size, where both see the same pixels, the means are equal."""
-    for i, image in enumerate(data.load("scenes", "test", images=9).images):
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / f"scene{i}.png")
-    file = checkpoint_file()
-    ranked = audit.summary(audit.audit([audit.load_model(file)], {32: load_images(tmp_path, 32)}, progress=False)).iloc[0]
-    ruler = survey_rows(str(file), tmp_path, ["sparsity"], progress=False).set_index("measure")
-    for name in ("sparsity", "regions", "classes", "entropy"):
-        assert ranked[name] == pytest.approx(ruler.loc[name, "value"], abs=1e-6), name
+def test_it_is_short_for_measure(monkeypatch, capsys, folder, checkpoint_file):
+    file = str(checkpoint_file())
+    _, ours, _ = call(monkeypatch, capsys, folder, file)
+    monkeypatch.setattr(sys, "argv", ["gazebook", "measure", file, str(folder), "--rulers", "sparsity", "--no-labels"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().out == ours
 
 
 def test_models_of_different_recipes_are_flagged(monkeypatch, capsys, folder, checkpoint_file):
@@ -197,10 +190,10 @@ def test_models_of_different_recipes_are_flagged(monkeypatch, capsys, folder, ch
 
 
 def test_models_with_the_same_name_are_told_apart(checkpoint_file):
-    same = [audit.load_model(checkpoint_file(head_options={"r": r})) for r in (0.5, 5.0)]
+    same = [open_model(checkpoint_file(head_options={"r": r})) for r in (0.5, 5.0)]
     assert same[0].name == same[1].name
-    assert [m.name for m in audit.unique_names(same)] == [f"{same[0].name} (1)", f"{same[0].name} (2)"]
-    assert audit.unique_names(same[:1]) == same[:1]
+    assert [m.name for m in unique_names(same)] == [f"{same[0].name} (1)", f"{same[0].name} (2)"]
+    assert unique_names(same[:1]) == same[:1]
 
 
 @pytest.fixture
@@ -218,20 +211,20 @@ def test_any_module_with_cam_can_be_audited(monkeypatch, capsys, folder, foreign
 
 def test_without_models_those_of_the_project_are_audited(monkeypatch, capsys, folder):
     code, out, err = call(monkeypatch, capsys, folder)
-    if not audit.published_models():
+    if not published_models():
         assert code == 2 and "no model is given" in err
     else:
-        assert code == 0 and out.count("images, seed") == len(audit.published_models())
+        assert code == 0 and out.count("images, seed") == len(published_models())
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
         ("nowhere.safetensors", "does not exist; gazebook grid scribe leaves checkpoints in"),
-        ("photo.jpg", "is not a model; give a .safetensors checkpoint"),
+        ("photo.jpg", "unknown pretrained model 'photo.jpg'; give a name of timm"),
         ("no_such_package:net", "could not be loaded (ModuleNotFoundError"),
         ("{foreign}:missing", "could not be loaded (AttributeError"),
-        ("{foreign}:Blind", "is no torch module with .cam"),
+        ("{foreign}:Blind", "Blind failed on 2 images of"),
         ("{foreign}:number", "could not be loaded (TypeError"),
     ],
 )
@@ -240,12 +233,15 @@ def test_what_is_no_model_is_one_line(monkeypatch, capsys, folder, foreign, mode
     assert code == 2 and message in err and len(err.strip().splitlines()) == 1
 
 
-def test_checkpoints_that_are_not_ours_or_have_no_background(folder, checkpoint_file, tmp_path):
+def test_checkpoints_that_are_not_ours_or_have_no_background(monkeypatch, capsys, folder, checkpoint_file, tmp_path):
     (tmp_path / "noise.safetensors").write_bytes(b"noise")
     with pytest.raises(GazebookError, match="is not a checkpoint of this project"):
-        audit.load_model(tmp_path / "noise.safetensors")
-    with pytest.raises(GazebookError, match="has a softmax head; its maps have no background"):
-        audit.load_model(checkpoint_file(head="softmax"))
+        open_model(tmp_path / "noise.safetensors")
+    softmax = checkpoint_file(head="softmax")
+    code, _, err = call(monkeypatch, capsys, folder, softmax)
+    assert code == 2 and "no class maps with a background" in err
+    code, out, _ = call(monkeypatch, capsys, folder, softmax, checkpoint_file())
+    assert code == 0 and "Left out, sparsity: there are no class maps with a background" in out
 
 
 def test_folders_without_pictures(monkeypatch, capsys, tmp_path, checkpoint_file):
@@ -265,7 +261,7 @@ def test_outputs_that_cannot_be_written_are_one_line(monkeypatch, capsys, folder
     file = checkpoint_file()
     (tmp_path / "in-the-way").write_text("")
     before = {f.name for f in tmp_path.iterdir()}
-    for option, target in (("--html", "in-the-way/a.html"), ("--csv", "in-the-way/a.csv"), ("--plot", "figure.gazebook")):
+    for option, target in (("--html", "in-the-way/a.html"), ("--csv", "in-the-way/a.csv")):
         code, _, err = call(monkeypatch, capsys, folder, file, option, tmp_path / target)
         assert code == 2 and "cannot write" in err and re.search("give a(nother| name)", err)
     assert {f.name for f in tmp_path.iterdir()} == before, "nothing half-written stays behind"

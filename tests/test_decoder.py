@@ -4,11 +4,12 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from gazebook.data.image_folder import load_images
+from gazebook.data.class_folders import open_folder
 from gazebook.data.sources import as_rgb, decode, open_image
 from gazebook.errors import GazebookError
 
@@ -72,7 +73,8 @@ def test_a_folder_s_images_stand_upright(tmp_path_factory, case):
     exif[ORIENTATION] = orientation
     plain.info["exif"] = exif.tobytes()
     upright = ImageOps.fit(ImageOps.exif_transpose(plain), (8, 8), Image.Resampling.BICUBIC)
-    assert np.array_equal(load_images(folder, 8).images[0].permute(1, 2, 0).numpy(), np.asarray(upright))
+    (found,) = open_folder(folder, 8).select(torch.tensor([0])).images
+    assert np.array_equal(found.permute(1, 2, 0).numpy(), np.asarray(upright))
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
@@ -90,8 +92,8 @@ def test_pixels_without_a_known_scale_are_refused_by_name(tmp_path):
     Image.fromarray((numbers * 9e8).astype(np.int32)).save(tmp_path / "large.tif")
     Image.fromarray((numbers * 200).astype(np.int32)).save(tmp_path / "small.tif")
     Image.new("L", (8, 8), 7).save(tmp_path / "good.tif")
-    found = load_images(tmp_path, 8)
-    assert found.names == ("good.tif",) and set(found.skipped) == {"float.tif", "large.tif", "small.tif"}
+    found = open_folder(tmp_path, 8)
+    assert found.ids == ("good",) and set(found.skipped) == {"float.tif", "large.tif", "small.tif"}
     assert all("of no known scale" in reason for reason in found.skipped.values())
     with pytest.raises(ValueError, match="no known scale"):
         as_rgb(Image.fromarray(numbers.astype(np.float32)))
@@ -123,8 +125,8 @@ def test_a_folder_s_links_are_followed_once_hidden_ones_skipped_and_the_rest_nam
     (folder / "phone.HEIC").write_bytes(b"....ftypheic")
     (folder / "._a.png").write_bytes(b"not an image")
     (folder / "notes.txt").write_text("no image", encoding="utf-8")
-    found = load_images(folder, 8)
-    assert found.names == ("a/a.png", "again/elsewhere.png")
+    found = open_folder(folder, 8)
+    assert found.ids == ("a/a", "again/elsewhere")
     assert set(found.skipped) == {"gone.png", "phone.HEIC"} and "save it as JPEG" in found.skipped["phone.HEIC"]
 
 
@@ -139,7 +141,7 @@ def test_an_unreadable_folder_is_named(tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr("os.scandir", refuse)
-    assert load_images(tmp_path, 8).skipped == {"locked": "Permission denied"}
+    assert open_folder(tmp_path, 8).skipped == {"locked": "Permission denied"}
 
 
 def test_names_that_are_no_unicode_are_shown(tmp_path):
@@ -147,6 +149,6 @@ def test_names_that_are_no_unicode_are_shown(tmp_path):
     content = io.BytesIO()
     Image.new("RGB", (8, 8)).save(content, "PNG")
     (tmp_path / name.decode("utf-8", "surrogateescape")).write_bytes(content.getvalue())
-    (shown,) = load_images(tmp_path, 8).names
-    assert shown.encode("ascii") == b"caf\\udce9.png"
+    (shown,) = open_folder(tmp_path, 8).ids
+    assert shown.encode("ascii") == b"caf\\udce9"
     assert open_image(content.getvalue()).size == (8, 8)

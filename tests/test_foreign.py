@@ -14,9 +14,9 @@ from torch import nn
 from gazebook import models
 from gazebook.errors import GazebookError
 from gazebook.explain import class_weighted_maps, grad_cam
+from gazebook.measure.opened import open_model
 from gazebook.models.foreign import ForeignMaps
 from gazebook.models.layout import Layout, as_maps
-from gazebook.report import load_model
 from gazebook.runs import Run
 from gazebook.train import checkpoint
 from tests.test_audit import call
@@ -83,7 +83,7 @@ def photos(tmp_path):
 
     folder = tmp_path / "photos"
     folder.mkdir()
-    for i in range(300):
+    for i in range(5):
         noise = np.random.default_rng(i).integers(0, 255, (16, 16, 3), np.uint8)
         Image.fromarray(noise).save(folder / f"{i}.png")
     return folder
@@ -91,17 +91,17 @@ def photos(tmp_path):
 
 @pytest.mark.parametrize("name", ["good", "half", "double", "pooled"])
 def test_one_foreign_model_of_any_precision_is_ranked(monkeypatch, capsys, photos, nets, name):
-    code, out, err = call(monkeypatch, capsys, photos, f"{nets}:{name}", "--limit", "5")
+    code, out, err = call(monkeypatch, capsys, photos, f"{nets}:{name}", "--size", "16")
     assert code == 0 and f"{nets}:{name}" in out and not err
 
 
 @pytest.mark.parametrize("name", [*BAD, "late", "sys:exit"])
 def test_what_a_foreign_model_gets_wrong_is_one_line_and_the_others_are_kept(monkeypatch, capsys, photos, nets, name):
     bad = name if ":" in name else f"{nets}:{name}"
-    code, out, err = call(monkeypatch, capsys, photos, f"{nets}:good", bad)
+    code, out, err = call(monkeypatch, capsys, photos, f"{nets}:good", bad, "--size", "16")
     assert code == 2 and len(err.splitlines()) == 1 and "1 of 2 models could not be measured" in err and bad in err
-    assert f"1 {nets}:good" in " ".join(out.split())
-    code, out, err = call(monkeypatch, capsys, photos, bad)
+    assert f"{nets}:good 1" in " ".join(out.split())
+    code, out, err = call(monkeypatch, capsys, photos, bad, "--size", "16")
     assert code == 2 and not out and len(err.splitlines()) == 1
 
 
@@ -136,17 +136,17 @@ def test_a_checkpoint_gets_neither_memory_nor_a_download_for_what_it_claims(tmp_
     model = models.build("resnet8", 10, "scribe", widths=[8, 8, 16])
     file = write(tmp_path / "a.safetensors", SMALL.canonical() | changes, model)
     with pytest.raises(GazebookError, match=r"a\.safetensors"):
-        load_model(file)
+        open_model(file)
 
 
 def test_a_checkpoint_of_deeply_nested_text_or_of_weights_that_are_no_numbers_is_refused(tmp_path):
     model = models.build("resnet8", 10, "scribe", widths=[8, 8, 16])
-    assert load_model(write(tmp_path / "good.safetensors", SMALL.canonical(), model)).class_names
+    assert open_model(write(tmp_path / "good.safetensors", SMALL.canonical(), model)).class_names
     with pytest.raises(GazebookError, match="not a checkpoint"):
-        load_model(write(tmp_path / "deep.safetensors", "[" * 100_000, model))
+        open_model(write(tmp_path / "deep.safetensors", "[" * 100_000, model))
     model.head.maps.weight.data[0, 0] = float("nan")
     with pytest.raises(GazebookError, match="damaged"):
-        load_model(write(tmp_path / "nan.safetensors", SMALL.canonical(), model))
+        open_model(write(tmp_path / "nan.safetensors", SMALL.canonical(), model))
 
 
 X, Y = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0)), torch.tensor([1, 7])

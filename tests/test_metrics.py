@@ -106,25 +106,6 @@ def test_attention_mse_by_hand_and_shape_check():
         metrics.sparsity(np.zeros((2, 2)))
 
 
-def test_the_bootstrap_covers_the_mean_about_as_often_as_it_says():
-    generator = np.random.default_rng(0)
-    hits = 0
-    for seed in range(150):
-        low, high = metrics.bootstrap_interval(generator.normal(3, 1, 40), seed=seed)
-        hits += low <= 3 <= high
-    assert 0.87 <= hits / 150 <= 0.99
-
-
-def test_the_bootstrap_is_seeded_and_handles_constants_and_other_statistics():
-    values = np.random.default_rng(1).normal(size=30)
-    assert metrics.bootstrap_interval(values, seed=4) == metrics.bootstrap_interval(values, seed=4)
-    assert metrics.bootstrap_interval([2.0, 2.0]) == (2.0, 2.0)
-    low, high = metrics.bootstrap_interval(values, np.median)
-    assert low <= np.median(values) <= high
-    with pytest.raises(ValueError, match="N > 0"):
-        metrics.bootstrap_interval([])
-
-
 def test_the_interval_of_a_mean_equals_scipy():
     values = [0.1, 0.4, 0.3]
     expected = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
@@ -191,18 +172,8 @@ def test_probabilities_of_any_precision_are_taken(kind):
         lambda: metrics.map_entropy(np.full((1, 2, 2), NAN)),
         lambda: metrics.containment(np.full((1, 2, 2), NAN), np.ones((1, 2, 2), bool)),
         lambda: metrics.background_categories([NAN], [1.0], [0.0]),
-        lambda: metrics.bootstrap_interval([1.0, NAN]),
     ],
 )
 def test_a_nan_never_becomes_a_number(call):
     with pytest.raises(ValueError, match=r"finite|numbers|\[0, 1\]|0 and 1"):
         call()
-
-
-def test_the_bootstrap_of_many_values_is_that_of_the_normal_distribution():
-    values = np.random.default_rng(0).normal(3, 2, 50_000)
-    low, high = metrics.bootstrap_interval(values)
-    half = 1.96 * values.std() / np.sqrt(len(values))
-    assert low == pytest.approx(values.mean() - half, abs=0.1 * half) and high == pytest.approx(
-        values.mean() + half, abs=0.1 * half
-    )

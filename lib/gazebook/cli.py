@@ -221,6 +221,7 @@ def measure(
         raise GazebookError("give at least one model and then the images, such as: gazebook measure efficientnet-lite0 photos/")
     wanted = tuple(filter(None, (name.strip() for name in rulers.split(","))))
     chosen_rulers(wanted)
+    surveys.is_data_set(where)
     for file, option in ((html, "--html"), (csv, "--csv")):
         if file is not None:
             check_output(file, f"give another {option}")
@@ -250,7 +251,7 @@ def measure(
             found.frame.to_csv(partial, index=False)
     if html and len(found.frame):
         survey_report.write_page(html, found, models, told + said, images.name, time.monotonic() - started)
-    typer.echo(found.frame.to_json(orient="records") if json else survey_report.headlines(found.frame).to_string())
+    typer.echo(found.frame.to_json(orient="records") if json else survey_report.summary(found).to_string())
     for line in (*(f"note: {note}" for note in said), *filter(None, (csv, html))):
         typer.echo(line, err=json)
     if found.stopped:
@@ -286,61 +287,27 @@ def _lines(file: Path | None) -> tuple[str, ...] | None:
 
 
 @app.command(
-    epilog="Examples: gazebook audit photos/ · gazebook audit photos/ results/weights/*.safetensors --html report.html · "
-    "gazebook audit photos/ mypackage.nets:make_net --size 224"
+    epilog="Examples: gazebook audit photos/ · gazebook audit photos/ results/weights/*.safetensors --html report.html"
 )
 def audit(
-    images: Annotated[Path, typer.Argument(help="A folder of images; no labels are needed.")],
+    images: Annotated[str, typer.Argument(help="A folder of images; no labels are needed.")],
     models: Annotated[
         list[str] | None,
-        typer.Argument(help="SCrIBE checkpoints (.safetensors), or PACKAGE.MODULE:NAME of a torch module with .cam; "
-                       "default: those that come with the project."),
+        typer.Argument(help="Models with class maps, as of `measure`; default: those that come with the project."),
     ] = None,
-    size: Annotated[int | None, typer.Option(help="Input size in pixels; default: 32.", min=8)] = None,
-    limit: Annotated[int | None, typer.Option(help="Use at most so many images.", min=1)] = None,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained report.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write the figure (PNG, SVG or PDF).")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write every image's measures.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write one row per model and measure.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use at most so many images.", min=1)] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the models' input in pixels.", min=8, max=4096)] = None,
     device: Device = "auto",
-) -> None:  # fmt: skip
-    """Rank models by overfitting, without labels: sparsity, regions, classes and entropy on your own images."""
-    from gazebook import report
-    from gazebook.data.image_folder import load_images
-    from gazebook.machine import choose_device
+) -> None:
+    """Rank models by overfitting, without labels: short for `measure MODEL... IMAGES --rulers sparsity --no-labels`."""
+    from gazebook.measure.opened import published_models
 
-    for file, option in ((html, "--html"), (plot, "--plot"), (csv, "--csv")):
-        if file is not None:
-            check_output(file, f"give another {option}")
-    device = choose_device(device)
-    specs = models or report.published_models()
-    if not specs:
+    chosen = models or published_models()
+    if not chosen:
         raise GazebookError("no model is given and none comes with this installation; give SCrIBE checkpoints")
-    with _stoppable("nothing was written"):
-        loaded, failed, left_out = report.load_models(specs, size)
-        shown = {s: load_images(images, s, limit) for s in dict.fromkeys(m.size for m in loaded)}
-        rows = report.audit(loaded, shown, device, failed=failed)
-    loaded = [model for model in loaded if model.name in set(rows["model"])]
-    summed, first = report.summary(rows), next(iter(shown.values()))
-    said = report.notes(loaded, first, left_out)
-    written = []
-    if csv:
-        with atomic_write(csv, "give another --csv") as partial:
-            rows.to_csv(partial, index=False)
-        written.append(csv)
-    if plot:
-        with atomic_write(plot, "give another --plot") as partial, _known_format(plot):
-            report.figure(summed).savefig(partial, dpi=130, bbox_inches="tight")
-        written.append(plot)
-    if html:
-        figures = {
-            "Means and intervals of each model": report.figure(summed),
-            "The first images and each model's segmentation mask": report.mask_figure(loaded, shown, summed),
-        }
-        written.append(report.write_html(html, summed, said, figures, images.resolve().name, len(first.names)))
-    for line in (report.text_table(summed).to_string(index=False), *(f"note: {note}" for note in said), *written):
-        typer.echo(line)
-    if failed:
-        raise GazebookError(f"{len(failed)} of {len(specs)} models could not be measured: {'; '.join(failed)}")
+    measure([*chosen, images], "sparsity", html, csv, limit=limit, no_labels=True, size=size, device=device)
 
 
 @app.command(epilog="Example: gazebook publish --profile cpu")
@@ -386,15 +353,6 @@ def _stoppable(then: str = "the same call goes on from here"):
     except KeyboardInterrupt as stop:
         typer.echo(f"gazebook: stopped; {then}", err=True)
         raise typer.Exit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
-
-
-@contextmanager
-def _known_format(file: Path):
-    """A format of figures that nobody knows is one line."""
-    try:
-        yield
-    except ValueError as error:
-        raise GazebookError(f"cannot write {file} ({error}); give a name that ends in .png, .svg or .pdf") from error
 
 
 def _known(profile: str) -> str:

@@ -3,22 +3,28 @@
 Images stay on the disk, all but the first of them: a set of any size can be measured.
 """
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from gazebook.data.image_folder import SUFFIXES, image_files, middle_square
 from gazebook.data.image_set import ImageSet, balanced_order
-from gazebook.data.sources import UNREADABLE, open_image
+from gazebook.data.sources import FORMATS, UNREADABLE, as_rgb, open_image
 from gazebook.errors import GazebookError, first_line
 from gazebook.files import printable, user_path
 
 KEPT = 2**30  # bytes of decoded images that stay in memory
 FOREGROUND = 128  # of 255: a mask's pixels from here on are foreground
+SUFFIXES = frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
+# images that are named in a note instead of read
+UNREAD = frozenset(Image.registered_extensions()) - SUFFIXES | {
+    ".heic", ".heif", ".avif", ".jxl", ".svg", ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".exr", ".hdr",
+}  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -65,15 +71,21 @@ class ClassFolder:
         return image
 
 
+def check_folder(folder: str | Path) -> Path:
+    """The folder that a text names. Raises GazebookError where there is none."""
+    top = user_path(folder)
+    if not top.is_dir():
+        raise GazebookError(f"{printable(top)} is not a folder; give a folder of images, or the name of a data set")
+    return top
+
+
 def open_folder(folder: str | Path, size: int, *, limit: int | None = None, labels: bool = True) -> ClassFolder:
     """Images of a folder: FOLDER/CLASS/..., or without class folders, or with `labels` false, unlabelled images.
 
     Masks are looked for as FOLDER/masks/CLASS/NAME.png, or in `masks/` beside the folder; where FOLDER holds `images/`, that is
     taken. At most `limit` images, as many of each class as can be. Raises GazebookError for a folder without images.
     """
-    top = user_path(folder)
-    if not top.is_dir():
-        raise GazebookError(f"{printable(top)} is not a folder; give a folder of images, or the name of a data set")
+    top = check_folder(folder)
     top = top / "images" if (top / "images").is_dir() else top
     skipped: dict[str, str] = {}
     files = sorted(f for f in image_files(top, skipped) if f.relative_to(top).parts[0] != "masks")
@@ -106,7 +118,8 @@ def _readable(whole: ClassFolder, top: Path) -> ClassFolder:
                 cuttable.append(usable)
             good.append(i)
         except UNREADABLE as error:
-            whole.skipped[whole.ids[i]] = printable(first_line(error))
+            why = "no image, or damaged" if isinstance(error, UnidentifiedImageError) else printable(first_line(error))
+            whole.skipped[printable(whole.files[i].relative_to(top))] = why
     if not good:
         first = f", {len(whole.skipped)} that cannot be read (first {next(iter(whole.skipped))})" if whole.skipped else ", none"
         raise GazebookError(f"{printable(top)} holds no readable image{first}; give a folder of JPEG or PNG files")
@@ -144,3 +157,32 @@ def _box(mask: np.ndarray, shape: tuple[int, int]) -> tuple[tuple[int, int, int,
         return (0, 0, 0, 0), False
     (y0, y1), (x0, x1) = (np.flatnonzero(mask.any(axis=a))[[0, -1]] + [0, 1] for a in (1, 0))
     return (int(x0), int(y0), int(x1), int(y1)), (x1 - x0, y1 - y0) != shape[::-1]
+
+
+def image_files(folder: Path, skipped: dict[str, str]) -> Iterator[Path]:
+    """The image files below a folder, each folder once however many links lead to it; `skipped` is told of the others."""
+
+    def unreadable(error: OSError) -> None:
+        skipped[printable(os.path.relpath(error.filename, folder))] = error.strerror
+
+    seen = {os.path.realpath(folder)}
+    for place, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        places = {name: os.path.realpath(os.path.join(place, name)) for name in folders}  # noqa: PTH118 (a str has no parts)
+        folders[:] = [name for name in folders if not (places[name] in seen or seen.add(places[name]))]
+        for file in (Path(place, name) for name in files if not name.startswith(".")):
+            suffix = file.suffix.lower()
+            if suffix in SUFFIXES and file.is_file():
+                yield file
+            elif suffix in SUFFIXES | UNREAD:
+                reason = f"{suffix} is not read; save it as JPEG or PNG" if file.is_file() else "no file, or a broken link"
+                skipped[printable(file.relative_to(folder))] = reason
+
+
+def middle_square(file: Path, size: int) -> np.ndarray:
+    """The middle square of an image, uint8 [3, S, S]."""
+    with open_image(file) as image:
+        upright = ImageOps.exif_transpose(image)
+        upright.format = image.format  # which says what 32-bit integers stand for
+        fitted = ImageOps.fit(as_rgb(upright), (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(fitted).transpose(2, 0, 1).copy()

@@ -13,10 +13,12 @@ from torch import nn
 
 from gazebook.data.class_map import imagenet_names
 from gazebook.errors import GazebookError
+from gazebook.ledger import project_folder
 from gazebook.models import pretrained
 from gazebook.models.foreign import ForeignMaps, module_from_python, said
 from gazebook.models.formats import SIZE, Preprocessing, is_file_of_a_network, open_file, plain
 from gazebook.models.pretrained import Pretrained
+from gazebook.runs import Run
 from gazebook.train import checkpoint
 
 BOOK_SIZE = 32  # pixels, of the image sets that this project trains on by default
@@ -28,7 +30,7 @@ class Opened:
     """A classifier: `probabilities` of images float [N, 3, H, W] in [0, 1], of any size.
 
     `network` holds its preprocessing; `explainable` says whether gradients of its layers can be had; `class_names` are None
-    where nobody knows them.
+    where nobody knows them, `run` where this project did not train it.
     """
 
     name: str
@@ -36,11 +38,13 @@ class Opened:
     class_names: tuple[str, ...] | None
     num_classes: int
     explainable: bool = True
+    run: Run | None = None
 
     @cached_property
     def maps(self) -> ForeignMaps:
         """Its class maps, checked. Raises GazebookError where they are none."""
-        return ForeignMaps(self.name, self.network.network, self.size)
+        own = self.network.network
+        return own if isinstance(own, ForeignMaps) else ForeignMaps(self.name, own, self.size)
 
     @property
     def size(self) -> int:
@@ -93,8 +97,23 @@ def open_model(
         raise GazebookError(f"std is {given.std}; give standard deviations above 0")
     network, names, explainable = _found(text, given)
     network.crop = given.crop or network.crop
+    run = checkpoint.run_of(Path(text)) if text.endswith(".safetensors") else None
     short = Path(text).stem if Path(text).suffix and ":" not in text and Path(text).is_file() else text
-    return replace(_tried(text, network.to(device), labels or names, explainable), name=short)
+    return replace(_tried(text, network.to(device), labels or names, explainable), name=_title(run) if run else short, run=run)
+
+
+def _title(run: Run) -> str:
+    images = f"{run.fraction:.0%} of {run.train_images}" if run.train_images else f"{run.fraction:.0%}"
+    length = "" if run.updates is None else f", {run.updates} updates"
+    return f"{run.augmentation}, {images} images, seed {run.seed}{length}"
+
+
+def published_models() -> list[str]:
+    """The checkpoints of one recipe, trained for equal epochs, that come with the project's checkout."""
+    folder = project_folder()
+    files = sorted((folder / "book" / "results" / "weights").glob("*.safetensors")) if folder else []
+    runs = {str(file): checkpoint.run_of(file) for file in files}
+    return [file for file, run in runs.items() if run.study == "scribe" and "updates" not in run.canonical()]
 
 
 def as_model(
@@ -132,7 +151,9 @@ def _found(text: str, given: Preprocessing) -> tuple[Pretrained, tuple[str, ...]
         module, _, names = checkpoint.load_model(Path(text))
         return plain(module, replace(given, size=given.size or BOOK_SIZE)), names, True
     if ":" in text:
-        module = module_from_python(text)
+        module = module_from_python(text).float()
+        if type(module).forward is nn.Module.forward and hasattr(module, "cam"):
+            module = ForeignMaps(text, module, given.size or SIZE)
         names = getattr(module, "class_names", None)
         return plain(module, given), tuple(map(str, names)) if names else None, True
     own = pretrained.load(text.removeprefix("timm/"))

@@ -12,6 +12,7 @@ import torch
 from gazebook.data.class_folders import ClassFolder
 from gazebook.data.image_set import ImageSet, balanced_order
 from gazebook.measure.opened import Opened
+from gazebook.models.heads import SoftmaxHead
 from gazebook.train import to_float
 
 
@@ -145,13 +146,14 @@ class Ruler:
 
 def missing_needs(ruler: Ruler, model: Opened, source: Source) -> str:
     """Why a ruler cannot be used; "" where it can."""
-    cam = callable(getattr(model.network.network, "cam", None))
+    network = model.network.network
+    cam = callable(getattr(network, "cam", None)) and not isinstance(getattr(network, "head", None), SoftmaxHead)
     masked = source.cuttable is not None and len(source.cut) > 1
     there = {
         "labels": (source.labelled, "the images have no labels"),
         "masks": (masked, "the images have no masks of their objects"),
         "attributes": (getattr(source.images, "attributes", None) is not None, "the images' attributes are not known"),
         "gradients": (model.explainable, "a black box, of which no layer can be looked into"),
-        "maps": (cam, "there are no class maps (a method .cam)"),
+        "maps": (cam, "there are no class maps with a background (a method .cam)"),
     }
     return next((reason for need, (ok, reason) in there.items() if need in ruler.needs and not ok), "")

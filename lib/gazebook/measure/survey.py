@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from gazebook import data
-from gazebook.data.class_folders import ClassFolder, open_folder
+from gazebook.data.class_folders import ClassFolder, check_folder, open_folder
 from gazebook.data.class_map import class_map, imagenet_names
 from gazebook.data.image_set import ImageSet
 from gazebook.errors import GazebookError
@@ -31,12 +31,14 @@ COLUMNS = ("model", "against", "ruler", "measure", "condition", "level", "value"
 @dataclass
 class Survey:
     """What was measured: `frame`, one row per measure and model, or per model and the first one that it is compared with
-    (`against`), with its 95% interval over n images; `shown`, by ruler the images of the report; `left_out`, rulers that could
+    (`against`), with its 95% interval over n images; `rows`, by ruler and model the values of each image; `shown`, by ruler the
+    images of the report; `left_out`, rulers that could
     not be used and why, with the models that this concerns; `failed`, a line for each model that failed; `stopped`, whether it
     was ended early.
     """
 
     frame: pd.DataFrame
+    rows: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
     shown: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
     left_out: dict[str, list[str]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
@@ -66,14 +68,21 @@ def report(
     return found.frame
 
 
+def is_data_set(where: str | Path) -> bool:
+    """Whether it names a data set of the book. Raises GazebookError where it is no folder either."""
+    if str(where) in data.SOURCES and not Path(where).is_dir():
+        return True
+    check_folder(where)
+    return False
+
+
 def open_images(where: str | Path, size: int, *, limit: int | None = None, labels: bool = True) -> ImageSet | ClassFolder:
     """A folder (see `open_folder`) as squares of `size` pixels, or a data set of the book by name: its test split."""
-    name = str(where)
-    if name not in data.SOURCES or Path(name).is_dir():
+    if not is_data_set(where):
         return open_folder(where, size, limit=limit, labels=labels)
-    if name == "imagenet_samples9":
-        return data.SOURCES[name].opened(size=size, limit=limit)
-    return data.load(name, "test")
+    if where == "imagenet_samples9":
+        return data.SOURCES[where].opened(size=size, limit=limit)
+    return data.load(str(where), "test")
 
 
 def survey(
@@ -87,7 +96,6 @@ def survey(
 ) -> Survey:
     """Measure all models by the rulers of these names (none: all that can be). An interruption leaves what is finished."""
     found = Survey(pd.DataFrame(columns=list(COLUMNS)))
-    rows: dict[tuple[str, str], list[Row]] = {}
     maps, live = {}, []
     for model in models:
         try:
@@ -101,10 +109,10 @@ def survey(
     try:
         for ruler in wanted:
             for name, own in _by_ruler(ruler, live, source, maps, clean, found, device, progress).items():
-                rows[ruler.name, name] = own
+                found.rows[ruler.name, name] = own
     except KeyboardInterrupt:
         found.stopped = True
-    found.frame = _frame(rows, [m.name for m in models], source)
+    found.frame = _frame(found.rows, [m.name for m in models], source)
     return found
 
 

@@ -23,7 +23,6 @@ from gazebook.metrics.foreground import (
 )
 from gazebook.metrics.regions import containment, map_entropy
 from gazebook.metrics.statistics import (
-    bootstrap_interval,
     mean_interval,
     mean_of_means_interval,
     rank_correlation,

@@ -2,39 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike
-
-from gazebook.metrics.checks import array
-
-RESAMPLED, BATCH = 50_000_000, 5_000_000  # numbers in all resamples, and in those that are in memory at once
-
-
-def bootstrap_interval(
-    values: ArrayLike, statistic: Callable = np.mean, level: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a statistic of finite values [N]; (value, value) when N is 1 or all are equal.
-
-    9,999 resamples, fewer of more than 5,000 values (1,000 from 50,000 on), whose interval needs fewer to be as exact.
-    """
-    values = array(values)
-    if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
-        raise ValueError(f"values have shape {values.shape}; expected [N] with N > 0, all of them finite")
-    if np.all(values == values[0]):
-        return (float(statistic(values)),) * 2
-    found = scipy.stats.bootstrap(
-        (values,),
-        statistic,
-        n_resamples=min(9999, max(1000, RESAMPLED // len(values))),
-        batch=max(1, min(1000, BATCH // len(values))),
-        confidence_level=level,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(found.low), float(found.high)
 
 
 def mean_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:

@@ -43,6 +43,9 @@ class ForeignMaps(nn.Module):
             raise GazebookError(f"{self.name}.cam gives {fault}; expected finite class maps [N, C, h, w]")
         return maps.float()
 
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.pool(self.cam(images))
+
     def pool(self, maps: torch.Tensor) -> torch.Tensor:
         """Image logits of class maps: by the module's own head, where it has one that this project knows."""
         head = getattr(self.module, "head", None)
@@ -84,14 +87,6 @@ def module_from_python(text: str) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise GazebookError(f"{text} is no torch module and no function that returns one; correct PACKAGE.MODULE:NAME")
     return module.eval()
-
-
-def from_python(text: str, size: int) -> ForeignMaps:
-    """The class maps of such a module. Raises GazebookError for one without."""
-    module = module_from_python(text)
-    if not callable(getattr(module, "cam", None)):
-        raise GazebookError(f"{text} is no torch module with .cam(images) -> class maps [N, C, h, w]; add that method")
-    return ForeignMaps(text, module, size)
 
 
 def said(error: BaseException) -> str:
