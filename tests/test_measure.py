@@ -336,7 +336,7 @@ def test_a_folder_of_classes_with_masks_beside_it(tmp_path):
     for place in (tmp_path, tmp_path / "images"):
         found = open_folder(place, 24)
         assert found.class_names == ("cat", "dog") and found.labels.tolist() == [0, 0, 0, 1, 1]
-        assert found.cuttable.tolist() == [False, True, True, True, True] and "dog/2" in found.skipped
+        assert found.cuttable.tolist() == [False, True, True, True, True] and "dog/2.jpg" in found.skipped
         batch = found.select(torch.tensor([1, 4]))
         assert batch.images.shape == (2, 3, 24, 24) and batch.ids == ("cat/1", "dog/1") and batch.masks.sum() == 2 * 3 * 5 + 0
         assert batch.boxes.tolist() == [[6, 3, 11, 6]] * 2  # the middle 48 columns begin at 8, then halved
