@@ -17,11 +17,11 @@ from jupyter_client.provisioning import LocalProvisioner
 from gazebook import engine
 from gazebook.machine import end_with_parent, keep_memory
 
-# a fork imports the caller, too; workers are forked from the same process. The last three are imported when they are used, by
+# a fork imports the caller, too; workers are forked from the same process. The last two are imported when they are used, by
 # nearly every chapter.
 PRELOADED = [
     "ipykernel.kernelapp", "gazebook.cli", "gazebook.pages", "gazebook.plots", *engine.PRELOADED,
-    "scipy.stats", "scipy.ndimage", "statsmodels.stats.multitest",
+    "scipy.stats", "scipy.ndimage",
 ]  # fmt: skip
 INLINE = "module://matplotlib_inline.backend_inline"  # matplotlib reads it when it is imported
 _starting = Lock()  # chapters start in threads

@@ -30,7 +30,7 @@ def hierarchical_interval(seeds: Sequence[ArrayLike], resamples: int = 2000, see
     usable = spread > 0
     t = (sample.mean(axis=1)[usable] - own.value) / spread[usable]
     low, high = np.quantile(t, [0.025, 0.975])
-    least = scipy.stats.t.ppf(0.975, count - 1)
+    least = scipy.special.stdtrit(count - 1, 0.975)
     return Estimate(
         own.value, own.value - max(high, least) * own.error, own.value - min(low, -least) * own.error, count, own.unit
     )

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 import pandas as pd
+import scipy
 
 from gazebook.evidence.estimate import Estimate
 
@@ -161,7 +162,8 @@ def _decided(claims: list[Claim], measured: list[tuple]) -> list[Finding]:
     p = np.array([s.p if s is not None and s.decides else np.nan for s in signed])
     cases = [(i, claims[i].signed(e)) for i, (_, own) in enumerate(measured) if len(own) > 1 for e in own.values()]
     of_cases = np.array([e.p if e.decides else np.nan for _, e in cases])
-    passed, strict, apart = _rejected(p), _rejected(p, "holm"), _rejected(of_cases)
+    passed, strict = _rejected(p, benjamini_hochberg), _rejected(p, holm)
+    apart = _rejected(of_cases, benjamini_hochberg)
     found = []
     for i, (claim, (estimate, own)) in enumerate(zip(claims, measured, strict=True)):
         if isinstance(estimate, bool):
@@ -194,13 +196,22 @@ def _shown(finding: Finding, reason: str) -> Finding:
     return replace(finding, verdict=Verdict.NOT_TESTABLE, strict=False, why=reason)
 
 
-def _rejected(p: np.ndarray, method: str = "fdr_bh") -> np.ndarray:
-    """Which hypotheses are rejected at LEVEL, bool like `p`; NaN are no hypotheses."""
-    from statsmodels.stats.multitest import multipletests  # takes seconds, and only scorecards need it
-
+def _rejected(p: np.ndarray, by: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Which hypotheses a procedure rejects at LEVEL, bool like `p`; NaN are no hypotheses."""
     out, there = np.zeros(len(p), bool), np.isfinite(p)
-    if there.any():
-        out[there] = multipletests(p[there], LEVEL, method)[0]
+    out[there] = by(p[there]) if there.any() else False
+    return out
+
+
+def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
+    """Which of the p-values [N] are rejected at LEVEL of false discoveries (Benjamini, Hochberg 1995)."""
+    return scipy.stats.false_discovery_control(p) <= LEVEL
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Which of the p-values [N] are rejected at LEVEL of any error (Holm 1979); statsmodels' own takes half a second a call."""
+    order, out = np.argsort(p), np.zeros(len(p), bool)
+    out[order] = np.logical_and.accumulate(p[order] <= LEVEL / np.arange(len(p), 0, -1))
     return out
 
 

@@ -47,7 +47,7 @@ class Estimate:
     @property
     def error(self) -> float:
         """The standard error that gives the interval: half of it over its Student quantile."""
-        quantile = scipy.stats.t.ppf(0.975, self.n - 1) if self.n > 1 else np.nan
+        quantile = scipy.special.stdtrit(self.n - 1, 0.975) if self.n > 1 else np.nan
         return float((self.high - self.low) / 2 / quantile)
 
     @property
@@ -57,7 +57,7 @@ class Estimate:
             return float("nan")
         if self.error == 0:
             return 0.0 if self.value else 1.0
-        return float(2 * scipy.stats.t.sf(abs(self.value / self.error), self.n - 1))
+        return float(2 * scipy.special.stdtr(self.n - 1, -abs(self.value / self.error)))
 
     @property
     def decides(self) -> bool:

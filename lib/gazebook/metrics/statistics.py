@@ -14,7 +14,7 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]
     values = np.asarray(values, np.float64)
     if len(values) < 2:
         return float("nan"), float("nan")
-    half = scipy.stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = scipy.special.stdtrit(len(values) - 1, (1 + level) / 2) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean() - half), float(values.mean() + half)
 
 
@@ -39,7 +39,7 @@ def mean_of_means_interval(groups: Iterable[ArrayLike], level: float = 0.95) -> 
     if not parts.sum():
         return mean, mean, mean
     freedom = parts.sum() ** 2 / sum(v**2 / (len(g) - 1) for v, g in zip(parts, groups, strict=True))
-    half = float(scipy.stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(parts.sum()) / len(groups))
+    half = float(scipy.special.stdtrit(freedom, (1 + level) / 2) * np.sqrt(parts.sum()) / len(groups))
     return mean, mean - half, mean + half
 
 

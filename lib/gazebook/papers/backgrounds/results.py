@@ -124,7 +124,7 @@ def slope(x: pd.Series, y: pd.Series) -> Estimate:
     if len(x) < 4 or np.ptp(x) == 0:
         return Estimate(nan, nan, nan, len(x), "model")
     fit = scipy.stats.linregress(x, y)
-    half = scipy.stats.t.ppf(0.975, len(x) - 2) * fit.stderr
+    half = scipy.special.stdtrit(len(x) - 2, 0.975) * fit.stderr
     return Estimate(float(fit.slope), float(fit.slope - half), float(fit.slope + half), len(x), "model")
 
 
