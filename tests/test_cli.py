@@ -136,7 +136,8 @@ def test_publish_copies_the_records_of_a_profile(monkeypatch, capsys, tmp_path):
 @pytest.mark.slow
 def test_a_stop_by_the_keyboard_is_one_line(tmp_path):
     call = subprocess.Popen(
-        [sys.executable, "-m", "gazebook.cli", "grid", "scribe", "--workers", "1"], stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        [sys.executable, "-m", "gazebook.cli", "grid", "distraction", "--workers", "1"],
+        stderr=subprocess.PIPE, text=True, cwd=ROOT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
     )  # fmt: skip
     work = tmp_path / "results" / ".work"

@@ -74,11 +74,19 @@ def cluster(tmp_path):
     made.end()
 
 
-def test_two_workers_give_the_records_that_this_process_gives(cluster, tmp_path, tiny):
-    runs = [tiny, tiny.replace(seed=1), tiny.replace(test_images=40)]
+@pytest.fixture(scope="module")
+def crew(tmp_path_factory):
+    """A cluster of two workers that nobody harms."""
+    made = Cluster(tmp_path_factory.mktemp("crew"))
     for _ in range(2):
-        cluster.worker()
-    outcome = cluster.complete(tmp_path / "ledger", runs)
+        made.worker()
+    yield made
+    made.end()
+
+
+def test_two_workers_give_the_records_that_this_process_gives(crew, tmp_path, tiny):
+    runs = [tiny, tiny.replace(seed=1), tiny.replace(test_images=40)]
+    outcome = crew.complete(tmp_path / "ledger", runs)
     assert (outcome.done, outcome.missing) == (3, 0)
     ledger = Ledger(tmp_path / "ledger")
     assert all(same_result(ledger.read(run), execute(run)) for run in runs) and ledger.weights_file(tiny).exists()
@@ -138,11 +146,9 @@ def test_a_worker_without_the_data_is_named(cluster, tmp_path, tiny):
         cluster.complete(tmp_path / "ledger", [run])
 
 
-def test_four_callers_share_a_cluster_and_compute_nothing_twice(cluster, tmp_path, tiny):
-    for _ in range(2):
-        cluster.worker()
+def test_three_callers_share_a_cluster_and_compute_nothing_twice(crew, tmp_path, tiny):
     runs = [tiny.replace(seed=seed, epochs=2) for seed in range(5)]
-    callers = [cluster.call(tmp_path / "ledger", runs) for _ in range(4)]
+    callers = [crew.call(tmp_path / "ledger", runs) for _ in range(3)]
     done = [json.loads(caller.communicate(timeout=240)[0]) for caller in callers]
     assert sum(recorded for recorded, _ in done) == 5 and all(missing == 0 for _, missing in done)
 

@@ -97,10 +97,7 @@ def test_kill_9_of_a_worker_costs_the_epoch_in_flight(tmp_path, tiny):
     (worker,) = children(parent.pid)
     os.kill(worker, signal.SIGKILL)
     assert json.loads(parent.communicate(timeout=240)[0]) == [2, 0], "the run goes on in another worker"
-    unbroken = Ledger(tmp_path / "unbroken")
-    papers.complete(runs, unbroken, workers=2, device="cpu", progress=False)
-    for run in runs:
-        assert same_result(Ledger(tmp_path).read(run), unbroken.read(run))
+    assert all(same_result(Ledger(tmp_path).read(run), execute(run)) for run in runs)
     left = [f.name for f in (tmp_path / ".work").iterdir() if not f.name.startswith(".")]  # what was cut goes when it is old
     assert not left, "no lock, no checkpoint stays"
 
@@ -165,9 +162,9 @@ def test_kill_9_of_the_parent_ends_its_workers_and_a_second_call_goes_on(tmp_pat
         assert len(Ledger(tmp_path).read(run).history) == 60
 
 
-def test_four_calls_on_one_ledger_compute_nothing_twice(tmp_path, tiny):
+def test_three_calls_on_one_ledger_compute_nothing_twice(tmp_path, tiny):
     runs = [tiny.replace(seed=seed, epochs=3) for seed in range(6)]
-    crew = [call(tmp_path, runs, 1) for _ in range(4)]
+    crew = [call(tmp_path, runs, 1) for _ in range(3)]
     outcomes = [json.loads(p.communicate(timeout=300)[0]) for p in crew]
     assert all(missing == 0 for _, missing in outcomes)
     assert len(records(tmp_path)) == 6

@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ import psutil
 import pytest
 import torch
 
-from gazebook import data
+from gazebook import cli, data
 from gazebook.data import sources
 from gazebook.errors import DiskFullError, GazebookError
 from gazebook.files import atomic_write, printable
@@ -115,12 +114,16 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.parametrize("command", ["data", "audit"])
+def test_a_name_that_is_too_long_for_a_path_is_one_line(monkeypatch, capsys, command):
+    monkeypatch.setattr(sys, "argv", ["gazebook", command, "a" * 300])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+
+
 @pytest.mark.slow
-def test_a_console_without_the_sign_and_a_locked_folder(tmp_path):
-    locked = run("data", "a" * 300)
-    assert locked.returncode == 2 and locked.stderr.count(b"\n") == 1
-    long = run("audit", "a" * 300)
-    assert long.returncode == 2 and long.stderr.count(b"\n") == 1 and b"Traceback" not in long.stderr
+def test_a_console_without_the_sign(tmp_path):
     shown = run("claims", "--csv", str(tmp_path / "c.csv"), PYTHONIOENCODING="ascii", GAZEBOOK_RESULTS=str(tmp_path))
     assert shown.returncode == 0 and (tmp_path / "c.csv").exists()
 
@@ -135,7 +138,6 @@ def long_run(folder: Path) -> tuple[subprocess.Popen, psutil.Process]:
     process = subprocess.Popen(
         [sys.executable, "-m", "gazebook.cli", "run", "long{.ipynb", "--output", "out.ipynb"],
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     while not (folder / "here").exists():
         assert process.poll() is None, process.stderr.read()
@@ -143,13 +145,12 @@ def long_run(folder: Path) -> tuple[subprocess.Popen, psutil.Process]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_any_signal_ends_a_run_with_one_line(tmp_path, number, code):
+def test_a_signal_ends_a_run_with_one_line(tmp_path):
     process, kernel = long_run(tmp_path)
-    process.send_signal(number)
+    process.terminate()
     _, err = process.communicate(timeout=120)
     said = [line.strip() for line in re.split(r"[\r\n]+", err) if line.strip() and "cell" not in line]
-    assert process.returncode == code and said == ["gazebook: stopped; the same call goes on from here"]
+    assert process.returncode == 143 and said == ["gazebook: stopped; the same call goes on from here"]
     assert {f.name for f in tmp_path.iterdir()} == {"here", "long{.ipynb"}
     kernel.wait(60)  # raises where it lives on
 

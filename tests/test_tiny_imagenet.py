@@ -271,11 +271,13 @@ REAL = os.environ.get("GAZEBOOK_DATA", "")
     not REAL or not any((Path(REAL) / name).is_dir() for name in tiny_imagenet.FOLDERS),
     reason="real Tiny ImageNet is absent: set GAZEBOOK_DATA",
 )
-def test_the_real_pictures_give_150_test_foregrounds_a_class(monkeypatch):
+def test_real_images_give_foregrounds_of_every_class(monkeypatch):
+    """A fifth of them: the masks of all take minutes."""
     monkeypatch.setenv("GAZEBOOK_DATA", REAL)
-    train, test = (data.load("tiny_imagenet9", split) for split in ("train", "test"))
-    assert torch.bincount(test.labels).tolist() == [150] * 9
-    assert torch.bincount(train.labels).min() == torch.bincount(train.labels).max() > 250
+    monkeypatch.setattr(tiny_imagenet9, "ATTEMPTS", 0.3)
+    train, test = (data.load("tiny_imagenet9", split, test_images=30) for split in ("train", "test"))
+    assert torch.bincount(test.labels).tolist() == [30] * 9
+    assert torch.bincount(train.labels).min() == torch.bincount(train.labels).max() > 50
     area = test.masks.float().mean(dim=(1, 2))
     assert area.min() >= 0.02 and area.max() <= 0.95
     assert not set(train.ids) & set(test.ids)
