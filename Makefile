@@ -19,8 +19,8 @@ labs: install ## the labs alone: with gaps for students, solved for the teacher
 pdf: published ## the whole book as one PDF; prints its path
 	$(BIN)/python book/course.py pdf
 
-test: install ## all tests, on two processes: many of them start others
-	$(BIN)/python -m pytest --numprocesses 2
+test: install ## all tests, on three processes: many of them wait for others
+	$(BIN)/python -m pytest --numprocesses 3
 
 install: .venv/installed ## the locked environment in .venv
 

@@ -16,7 +16,7 @@ from gazebook.data import sources
 from gazebook.data.class_folders import open_folder
 from gazebook.errors import GazebookError
 from gazebook.measure import report
-from gazebook.measure.opened import as_model, open_model, published_models, unique_names
+from gazebook.measure.opened import as_model, open_model, unique_names
 from gazebook.measure.source import Row
 from gazebook.measure.survey import Survey
 from gazebook.train import checkpoint
@@ -211,10 +211,10 @@ def test_any_module_with_cam_can_be_audited(monkeypatch, capsys, folder, foreign
 
 def test_without_models_those_of_the_project_are_audited(monkeypatch, capsys, folder):
     code, out, err = call(monkeypatch, capsys, folder)
-    if not published_models():
+    if not cli.published_models():
         assert code == 2 and "no model is given" in err
     else:
-        assert code == 0 and out.count("images, seed") == len(published_models())
+        assert code == 0 and out.count("images, seed") == len(cli.published_models())
 
 
 @pytest.mark.parametrize(

@@ -105,14 +105,14 @@ def test_scenes_are_drawn_again_on_their_home_and_on_random_backgrounds(run):
     test = data.load("scenes", "test", **options)
     answers = dict(zip(test.images.long().flatten(1).sum(dim=1).tolist(), test.labels.tolist(), strict=True))
     asked = run.replace(evaluation={"rendered": True, "draws": 3}, data_options=options)
-    rows = measure(Trained(Sees(answers), asked, None, test), backgrounds.rulers(asked)).rows
+    rows = measure(Trained(Sees(answers), asked, None, test), backgrounds.RULERS).rows
     truth = [row for row in rows if row["split"] == "truth"]
     assert [row["condition"] for row in truth] == ["rendered_home"] + ["rendered_random"] * 3
     assert truth[0]["accuracy"] == 1, "drawn again at home, the scene is the same to the last bit"
     assert all(row["accuracy"] < 0.4 and row["changed"] > 0.6 for row in truth[1:]), "elsewhere it is another picture"
     with pytest.raises(GazebookError, match="only scenes can be drawn again"):
         cut = data.ImageSet("cut", "test", test.images, test.labels, test.class_names, "cut", test.masks, test.boxes)
-        measure(Trained(Sees(answers), asked, None, cut), backgrounds.rulers(asked))
+        measure(Trained(Sees(answers), asked, None, cut), backgrounds.RULERS)
 
 
 def test_one_picture_is_cut_eight_ways_and_each_is_named(run):
@@ -127,7 +127,7 @@ def test_one_picture_is_cut_eight_ways_and_each_is_named(run):
             return torch.log(torch.eye(10)[[int(test.labels[place]) if whole else 9]] * 0.89 + 0.01).expand(len(x), -1)
 
     asked = run.replace(evaluation={"picture": 3})
-    found = measure(Trained(Sure(), asked, None, test), backgrounds.rulers(asked))
+    found = measure(Trained(Sure(), asked, None, test), backgrounds.RULERS)
     rows = [row for row in found.rows if row["split"] == "picture"]
     assert [row["condition"] for row in rows] == list(composite.VARIANTS)
     assert rows[0]["says"] == test.class_names[test.labels[place]] and rows[0]["right"]

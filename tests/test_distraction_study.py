@@ -269,7 +269,7 @@ def test_evaluation_refuses_what_it_does_not_know(change, message):
     run = Run(study="distraction", head="softmax", **({"data": "fine_scenes"} | change))
     test = data.load(run.data, "test", images=20)
     with pytest.raises(GazebookError, match=message):
-        measure(Trained(torch.nn.Identity(), run, test, test), distraction.rulers(run))
+        measure(Trained(torch.nn.Identity(), run, test, test), distraction.RULERS)
 
 
 def test_weights_that_are_not_there_are_asked_for(tmp_path):

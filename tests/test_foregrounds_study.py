@@ -216,16 +216,16 @@ def test_saliency_of_transformers_is_that_of_their_second_run(tmp_path):
 def test_evaluation_refuses_what_it_does_not_know(test_scenes, evaluation, message):
     run = Run(study="foregrounds", head="softmax", evaluation=evaluation)
     with pytest.raises(GazebookError, match=message):
-        measure(Trained(torch.nn.Identity(), run, test_scenes, test_scenes), foregrounds.rulers(run))
+        measure(Trained(torch.nn.Identity(), run, test_scenes, test_scenes), foregrounds.RULERS)
 
 
 def test_images_cannot_be_drawn_again(test_scenes):
     cut = replace(test_scenes, name="rival6_tiny", drawing=None)
     run = Run(study="foregrounds", head="softmax", evaluation={"truth": True})
     with pytest.raises(GazebookError, match="leave out truth"):
-        measure(Trained(torch.nn.Identity(), run, cut, cut), foregrounds.rulers(run))
+        measure(Trained(torch.nn.Identity(), run, cut, cut), foregrounds.RULERS)
     with pytest.raises(GazebookError, match="has no masks"):
-        measure(Trained(torch.nn.Identity(), run, test_scenes, replace(test_scenes, masks=None)), foregrounds.rulers(run))
+        measure(Trained(torch.nn.Identity(), run, test_scenes, replace(test_scenes, masks=None)), foregrounds.RULERS)
 
 
 def frame_like(sign: float) -> pd.DataFrame:

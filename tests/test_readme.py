@@ -51,7 +51,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.delenv("GAZEBOOK_SCHEDULER", raising=False)
     monkeypatch.setattr("gazebook.ledger.project_folder", lambda: ROOT)
     monkeypatch.setattr("gazebook.book.project_folder", lambda: ROOT)
-    monkeypatch.setattr("gazebook.measure.opened.project_folder", lambda: ROOT)
+    monkeypatch.setattr("gazebook.cli.project_folder", lambda: ROOT)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     sys.modules.pop("mypackage", None), sys.modules.pop("mypackage.nets", None)

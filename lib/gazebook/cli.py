@@ -12,7 +12,7 @@ import typer
 
 from gazebook.errors import GazebookError, check_known
 from gazebook.files import atomic_write, check_output, printable
-from gazebook.ledger import Ledger, describe
+from gazebook.ledger import Ledger, describe, project_folder
 from gazebook.machine import keep_memory
 from gazebook.runs import PROFILES
 
@@ -302,8 +302,6 @@ def audit(
     device: Device = "auto",
 ) -> None:
     """Rank models by overfitting, without labels: short for `measure MODEL... IMAGES --rulers sparsity --no-labels`."""
-    from gazebook.measure.opened import published_models
-
     chosen = models or published_models()
     if not chosen:
         raise GazebookError("no model is given and none comes with this installation; give SCrIBE checkpoints")
@@ -326,6 +324,16 @@ def publish(profile: Profile) -> None:
         f"{copied} records copied to {published.folder}, {len(published.missing(runs))} of {len(runs)} are missing there; "
         f"weights of {weights} models copied"
     )
+
+
+def published_models() -> list[str]:
+    """The checkpoints of one recipe, trained for equal epochs, that come with the project's checkout."""
+    from gazebook.train import checkpoint
+
+    folder = project_folder()
+    files = sorted((folder / "book" / "results" / "weights").glob("*.safetensors")) if folder else []
+    runs = {str(file): checkpoint.run_of(file) for file in files}
+    return [file for file, run in runs.items() if run.study == "scribe" and "updates" not in run.canonical()]
 
 
 def parse_budget(text: str) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any
 
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 
 FORMAT = 1
 PROFILES = ("demo", "cpu", "paper")
@@ -84,8 +84,7 @@ class Run:
         for name, known in NAMES.items():
             given = getattr(self, name)
             for part in given.split("+") if name == "augmentation" else [given]:
-                if part not in known:
-                    raise GazebookError(f"unknown {name} {part!r}; choose from {', '.join(known)}")
+                check_known(name, part, known)
         if not 0 < self.fraction <= 1:
             raise GazebookError(f"fraction is {self.fraction}; give a share in (0, 1]")
         if (self.epochs is None) == (self.updates is None):

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
 from gazebook.data.sources import decode, download, search_folders
-from gazebook.errors import GazebookError, first_line
+from gazebook.errors import GazebookError, check_known, first_line
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SPLITS = ("train", "test")
@@ -31,8 +31,8 @@ def load(split: str, root: str | Path | None = None, *, classes: Sequence[str] =
 
     Downloads 170 MB when it is nowhere to be found. Raises GazebookError.
     """
-    if unknown := [name for name in classes if name not in CLASS_NAMES]:
-        raise GazebookError(f"unknown class {unknown[0]!r} of cifar10; choose from {', '.join(CLASS_NAMES)}")
+    for name in classes:
+        check_known("class", name, CLASS_NAMES, " of cifar10")
     whole = _whole(split, prepare(root))
     return _only(whole, tuple(classes)) if classes else whole
 

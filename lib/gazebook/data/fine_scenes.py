@@ -16,7 +16,7 @@ from gazebook.data.scenes.drawing import Drawing
 from gazebook.data.scenes.objects import DARK, ORANGE, VIVID, YELLOW, Object, World
 from gazebook.data.scenes.painter import Painter
 from gazebook.data.scenes.specs import BACKGROUNDS
-from gazebook.errors import GazebookError
+from gazebook.errors import check_known
 
 PARTS = ("crest", "tail", "belly")
 FORMS = {"crest": ("spike", "tuft", "comb"), "tail": ("fork", "fan", "streamer"), "belly": ("bar", "spot", "triangle")}
@@ -94,8 +94,8 @@ def described(
 
 def forms(*parts: str) -> tuple[str, ...]:
     """The attributes that are forms of these parts."""
-    if unknown := [part for part in parts if part not in PARTS]:
-        raise GazebookError(f"unknown part {unknown[0]!r}; choose from {', '.join(PARTS)}")
+    for part in parts:
+        check_known("part", part, PARTS)
     return tuple(f"{part}: {form}" for part in parts for form in FORMS[part])
 
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from gazebook.data.image_set import ImageSet
 from gazebook.data.sources import LARGEST_FILE, decode, download, search_folders
 from gazebook.data.superclasses import NAMES, superclass_of_wnid
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"  # published by many users of the archive; 248,100,043 bytes
@@ -71,8 +71,8 @@ def pools(root: str | Path | None, label: dict[str, int], names: tuple[str, ...]
 
 def wnids_of(names: Collection[str]) -> set[str]:
     """The WordNet ids of ImageNet's classes in these superclasses of ImageNet-9. Raises GazebookError."""
-    if unknown := [name for name in names if name not in NAMES]:
-        raise GazebookError(f"unknown superclass {unknown[0]!r}; choose from {', '.join(NAMES)}")
+    for name in names:
+        check_known("superclass", name, NAMES)
     return {wnid for wnid, label in superclass_of_wnid().items() if NAMES[label] in names}
 
 

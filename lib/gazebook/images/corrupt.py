@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
 from gazebook.data.sources import cache_folder
-from gazebook.errors import BudgetSpentError, GazebookError
+from gazebook.errors import BudgetSpentError, GazebookError, check_known
 from gazebook.machine import spread, usable_cores
 from gazebook.tensors import DAMAGED, read_tensors, write_tensors
 
@@ -116,8 +116,7 @@ def _check(name: str, severity: int, protocol: str) -> None:
     for kind, given, known in (
         ("corruption", name, CORRUPTIONS), ("severity", severity, SEVERITIES), ("protocol", protocol, PROTOCOLS),
     ):  # fmt: skip
-        if given not in known:
-            raise GazebookError(f"unknown {kind} {given!r}; choose from {', '.join(map(str, known))}")
+        check_known(kind, given, known)
 
 
 def _corrupt(images: np.ndarray, name: str, severity: int, protocol: str, seed: int, first: int) -> np.ndarray:

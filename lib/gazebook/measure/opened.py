@@ -13,7 +13,6 @@ from torch import nn
 
 from gazebook.data.class_map import imagenet_names
 from gazebook.errors import GazebookError
-from gazebook.ledger import project_folder
 from gazebook.models import pretrained
 from gazebook.models.foreign import ForeignMaps, module_from_python, said
 from gazebook.models.formats import SIZE, Preprocessing, is_file_of_a_network, open_file, plain
@@ -106,14 +105,6 @@ def _title(run: Run) -> str:
     images = f"{run.fraction:.0%} of {run.train_images}" if run.train_images else f"{run.fraction:.0%}"
     length = "" if run.updates is None else f", {run.updates} updates"
     return f"{run.augmentation}, {images} images, seed {run.seed}{length}"
-
-
-def published_models() -> list[str]:
-    """The checkpoints of one recipe, trained for equal epochs, that come with the project's checkout."""
-    folder = project_folder()
-    files = sorted((folder / "book" / "results" / "weights").glob("*.safetensors")) if folder else []
-    runs = {str(file): checkpoint.run_of(file) for file in files}
-    return [file for file, run in runs.items() if run.study == "scribe" and "updates" not in run.canonical()]
 
 
 def as_model(

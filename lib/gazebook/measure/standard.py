@@ -12,7 +12,7 @@ import torch
 
 from gazebook import metrics
 from gazebook.data.image_set import ImageSet
-from gazebook.errors import GazebookError
+from gazebook.errors import check_known
 from gazebook.explain import grad_cam, segmentation_mask
 from gazebook.explain.saliency import default_layer
 from gazebook.images import composite, corrupt, noise
@@ -278,6 +278,6 @@ HEADLINES = {
 
 def chosen_rulers(names: tuple[str, ...]) -> list[Ruler]:
     """Rulers by name, in their order; all without names. Raises GazebookError."""
-    if unknown := [name for name in names if name not in RULERS]:
-        raise GazebookError(f"unknown ruler {unknown[0]!r}; choose from {', '.join(RULERS)}")
+    for name in names:
+        check_known("ruler", name, RULERS)
     return [ruler for name, ruler in RULERS.items() if not names or name in names]

@@ -1,7 +1,7 @@
 """The papers, and the synthesis of all: which runs each needs, what measures their models, their results, their claims.
 
-A paper is a package with `TITLE`, `CLAIMS`, `AXES`, `grid(profile) -> list[Run]` (any-time order: coarse axes first),
-`rulers(run)`, `results(ledger, axes or profile) -> frame`, `gate(frame)` and `checkpoints(axes)`.
+A paper is a package with `TITLE`, `CLAIMS`, `AXES`, `RULERS`, `grid(profile) -> list[Run]` (any-time order: coarse axes first),
+`results(ledger, axes or profile) -> frame`, `gate(frame)` and `checkpoints(axes)`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ def grid(name: str, profile: str) -> list[Run]:
 
 def rulers(run: Run) -> Sequence[Ruler]:
     """What the model of a run is measured with."""
-    return paper(run.study).rulers(run)
+    return paper(run.study).RULERS
 
 
 def complete(runs: Iterable[Run], ledger: Ledger, **options) -> engine.Outcome:

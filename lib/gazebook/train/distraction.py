@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gazebook.errors import GazebookError
+from gazebook.errors import GazebookError, check_known
 from gazebook.explain.saliency import class_weighted_maps, minmax_normalize, upsample
 
 FILLS = ("zero", "one", "random", "mean")
@@ -41,8 +41,7 @@ class Distraction:
 
     def __post_init__(self):
         for name, value, known in (("fill", self.fill, FILLS), ("place", self.place, PLACES)):
-            if value not in known:
-                raise GazebookError(f"unknown {name} {value!r}; choose from {', '.join(known)}")
+            check_known(name, value, known)
         for name, value in (("p", self.p), ("th", self.th), ("area", 0 if self.area is None else self.area)):
             if not 0 <= value <= 1:
                 raise GazebookError(f"{name} is {value}; give a number in [0, 1]")

@@ -12,7 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from gazebook.data.image_set import ImageSet
-from gazebook.errors import BudgetSpentError, DivergedError, GazebookError
+from gazebook.errors import BudgetSpentError, DivergedError, check_known
 from gazebook.images import augment
 from gazebook.runs import NAMES
 from gazebook.train import checkpoint
@@ -51,8 +51,7 @@ class Recipe:
 
     def __post_init__(self):
         for name in ("optimizer", "schedule", "precision"):
-            if getattr(self, name) not in NAMES[name]:
-                raise GazebookError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(NAMES[name])}")
+            check_known(name, getattr(self, name), NAMES[name])
 
     def length(self, num_images: int) -> tuple[int, int]:
         """(updates in all, updates an epoch) for a training set of that many images."""

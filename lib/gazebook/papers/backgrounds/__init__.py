@@ -4,6 +4,7 @@ from gazebook.papers.backgrounds.claims import CLAIMS
 from gazebook.papers.backgrounds.grid import (
     AXES,
     LARGE,
+    RULERS,
     TRAINING_SETS,
     axes,
     checkpoints,
@@ -14,7 +15,6 @@ from gazebook.papers.backgrounds.grid import (
     pretrained,
     reference,
     released,
-    rulers,
     samples,
     scenes,
     sets,

@@ -6,7 +6,6 @@ from typing import Any
 
 from gazebook.errors import check_known
 from gazebook.images.composite import VARIANTS
-from gazebook.measure import Ruler
 from gazebook.measure.adversarial_backgrounds import ADVERSARIAL, STRENGTH
 from gazebook.measure.backgrounds import PICTURE, SALIENCY
 from gazebook.measure.backgrounds import VARIANTS as ON_VARIANTS
@@ -66,6 +65,8 @@ SAMPLES = (
     "efficientnet-lite2",
 )
 TRUTH = {"data": {"background_correlation": 1.0}, "draws": 3, "rendered": True}
+# what the models of this paper are measured with
+RULERS = (ON_VARIANTS, PICTURE, ADVERSARIAL, STRENGTH, SALIENCY, RENDERED, CONSTRUCTION)
 AXES = {
     "demo": Axes(
         fields=SCENES
@@ -254,11 +255,6 @@ def checkpoints(axes: Axes) -> list[Run]:
     """The models whose weights are published, to be measured like anybody's: scenes whose backgrounds say nothing, and all."""
     own = scenes(axes, axes.seeds[:1])
     return [own[0], own[-1]]
-
-
-def rulers(run: Run) -> tuple[Ruler, ...]:
-    """What the models of this paper are measured with."""
-    return ON_VARIANTS, PICTURE, ADVERSARIAL, STRENGTH, SALIENCY, RENDERED, CONSTRUCTION
 
 
 def grid(profile: str) -> list[Run]:

@@ -4,6 +4,7 @@ from gazebook.papers.distraction.claims import CLAIMS
 from gazebook.papers.distraction.grid import (
     AXES,
     METHODS,
+    RULERS,
     axes,
     checkpoints,
     fine_tuned,
@@ -11,7 +12,6 @@ from gazebook.papers.distraction.grid import (
     leaky,
     main,
     on_set,
-    rulers,
     sweep,
 )
 from gazebook.papers.distraction.results import gate, results

@@ -6,7 +6,6 @@ from typing import Any
 
 from gazebook.data.superclasses import NAMES
 from gazebook.errors import GazebookError, check_known
-from gazebook.measure import Ruler
 from gazebook.measure.erasing import HIDDEN, REGIONS, REPORT
 from gazebook.measure.reliance import PARTS as REMOVED_PARTS
 from gazebook.runs import Run, check_overrides
@@ -84,6 +83,8 @@ AS_PAPER = {
 RESNET18_LAYERS = ("trunk.layers.2", "trunk.layers.3")
 STREAM_OPTIONS = ("of", "of_options", "largest", "test_largest", "imbalance", "frames", "oversample")
 STREAM_METHODS = (BASE, ZERO, SHIFTED)
+# what the models of this paper are measured with
+RULERS = (REPORT, HIDDEN, REGIONS, REMOVED_PARTS)
 AXES = {
     "demo": Axes(
         sets={
@@ -279,11 +280,6 @@ def fine_tuned(
 def checkpoints(axes: Axes) -> list[Run]:
     """The baseline of the first seed on the first data set, whose weights are published for the live example."""
     return [on_set(axes, next(iter(axes.sets)), BASE, axes.first)]
-
-
-def rulers(run: Run) -> tuple[Ruler, ...]:
-    """What the models of this paper are measured with."""
-    return REPORT, HIDDEN, REGIONS, REMOVED_PARTS
 
 
 def grid(profile: str) -> list[Run]:

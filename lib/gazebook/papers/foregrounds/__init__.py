@@ -6,6 +6,7 @@ from gazebook.papers.foregrounds.grid import (
     MODELS,
     PROBED,
     RESNET,
+    RULERS,
     SIMCLR,
     VIT,
     Axes,
@@ -19,7 +20,6 @@ from gazebook.papers.foregrounds.grid import (
     parts,
     pretrained,
     probed,
-    rulers,
     scenes,
     with_cue,
 )

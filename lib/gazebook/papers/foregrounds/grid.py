@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gazebook.errors import check_known
-from gazebook.measure import Ruler
 from gazebook.measure.attributes import ATTRIBUTES
 from gazebook.measure.noise import CLEAN, NOISE
 from gazebook.measure.reliance import CONFLICT
@@ -96,6 +95,8 @@ RESNET18 = {"trunk": "resnet18", "trunk_options": {"stem": "plain"}}
 RESNET18_UPSAMPLED = {"trunk": "resnet18"}  # for 32 px: maps of 8 x 8 like all others
 # sigma in units of 1/255 and L2 norms at 224 px; the paper's lowest harm small nets beyond use, so lower ones are added
 SIGMAS, NORMS = [8, 15, 30, 60, 120, 210], [6, 12, 25, 50, 100, 200]
+# what the models of this paper are measured with, and those of them that part 5 looks at
+RULERS = (CLEAN, NOISE, CONFLICT, ATTRIBUTES, ALIGNMENT, WORST, CUE, UNITS, SURVEY)
 AXES = {
     "demo": Axes(
         fields=SCENES | {"train_images": 800, "test_images": 200},
@@ -270,11 +271,6 @@ def parts(axes: Axes) -> dict[str, dict[Run, dict[str, Any]]]:
 def checkpoints(axes: Axes) -> list[Run]:
     """No weights are published."""
     return []
-
-
-def rulers(run: Run) -> tuple[Ruler, ...]:
-    """What the models of this paper are measured with, and those of them that part 5 looks at."""
-    return CLEAN, NOISE, CONFLICT, ATTRIBUTES, ALIGNMENT, WORST, CUE, UNITS, SURVEY
 
 
 def grid(profile: str) -> list[Run]:

@@ -3,6 +3,7 @@
 from gazebook.papers.scribe.claims import CLAIMS
 from gazebook.papers.scribe.grid import (
     AXES,
+    RULERS,
     axes,
     checkpoints,
     control,
@@ -10,7 +11,6 @@ from gazebook.papers.scribe.grid import (
     heads,
     parts,
     published,
-    rulers,
     scales,
     shown,
     single,

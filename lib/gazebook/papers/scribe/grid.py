@@ -8,10 +8,9 @@ from itertools import chain
 from typing import Any
 
 from gazebook.data import training_size
-from gazebook.errors import GazebookError, check_known
+from gazebook.errors import check_known
 from gazebook.images.augment import AUGMENTATIONS
 from gazebook.ledger import Ledger
-from gazebook.measure import Ruler
 from gazebook.measure.attention import ATTENTION
 from gazebook.measure.corruption import CORRUPTION
 from gazebook.runs import Run, check_overrides
@@ -70,6 +69,8 @@ class Axes:
 
 
 WIDE = {"widths": [32, 64, 128]}
+# what the models of this paper are measured with
+RULERS = (ATTENTION, CORRUPTION)
 AXES = {
     # minutes on two cores, no network: trends, not accuracies
     "demo": Axes(
@@ -154,8 +155,8 @@ def axes(
     axes is replaced there are no other scales beside it.
     """
     check_known("profile", profile, AXES)
-    if unknown := set(augmentations) - set(AUGMENTATIONS):
-        raise GazebookError(f"unknown augmentation {', '.join(sorted(unknown))}; choose from {', '.join(AUGMENTATIONS)}")
+    for name in augmentations:
+        check_known("augmentation", name, AUGMENTATIONS)
     check_overrides(overrides or {}, VARIED)
     own = AXES[profile]
     return replace(
@@ -208,10 +209,8 @@ def _run(axes: Axes, fraction: float, augmentation: str, seed: int) -> Run:
 
 def single(axes: Axes, augmentation: str, seed: int, fraction: float = 1.0) -> Run:
     """One SCrIBE run. Raises GazebookError for an unknown augmentation."""
-    for run in sizes(axes, (seed,), (fraction,)):
-        if run.augmentation == augmentation:
-            return run
-    raise GazebookError(f"unknown augmentation {augmentation!r}; choose from {', '.join(axes.augmentations)}")
+    check_known("augmentation", augmentation, axes.augmentations)
+    return next(run for run in sizes(axes, (seed,), (fraction,)) if run.augmentation == augmentation)
 
 
 def heads(axes: Axes, seeds: tuple[int, ...] | None = None) -> list[Run]:
@@ -286,11 +285,6 @@ def checkpoints(axes: Axes) -> list[Run]:
     recipe, seed = axes.control_augmentations[0], axes.seeds[0]
     own = [single(axes, recipe, seed, fraction) for fraction in sorted(axes.control_fractions)]
     return own + [run.replace(epochs=None, updates=axes.control_updates, evaluation={}) for run in own]
-
-
-def rulers(run: Run) -> tuple[Ruler, ...]:
-    """What the models of this paper are measured with."""
-    return ATTENTION, CORRUPTION
 
 
 def grid(profile: str) -> list[Run]:

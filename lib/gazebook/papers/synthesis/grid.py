@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gazebook.errors import check_known
-from gazebook.measure import Ruler
 from gazebook.measure.reliance import CONFLICT
 from gazebook.measure.survey import SURVEY
 from gazebook.models import IMAGENET, pretrained
 from gazebook.papers import backgrounds, foregrounds
 from gazebook.runs import Run
 
+# what the models of this paper are measured with
 RULERS = ("accuracy", "variants", "adversarial", "noise", "alignment", "erasing", "corruption")
 ON_SCENES = (*RULERS[:5], "attributes", *RULERS[5:])  # whose attributes are known
 
@@ -32,6 +32,7 @@ class Axes:
     on_scenes: tuple[str, ...] = ON_SCENES
 
 
+RULERS = (SURVEY, CONFLICT)
 AXES = {
     # corruptions take longest, and adversarial training
     "demo": Axes(
@@ -76,11 +77,6 @@ def everything(axes: Axes) -> list[Run]:
 def checkpoints(axes: Axes) -> list[Run]:
     """No weights are published."""
     return []
-
-
-def rulers(run: Run) -> tuple[Ruler, ...]:
-    """What the models of this part are measured with."""
-    return SURVEY, CONFLICT
 
 
 def grid(profile: str) -> list[Run]:
