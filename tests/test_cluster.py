@@ -100,7 +100,7 @@ def test_a_lost_worker_s_run_goes_on_in_one_that_comes_late(cluster, tmp_path, t
     os.kill(first.pid, signal.SIGKILL)
     cluster.worker()
     out, _ = caller.communicate(timeout=240)
-    assert json.loads(out) == [1, 0] and len(Ledger(tmp_path / "ledger").read(runs[0]).history) == 60
+    assert json.loads(out) == [1, 0] and len(Ledger(tmp_path / "ledger").read(runs[0]).history) == 30
 
 
 def test_without_a_common_disk_records_and_weights_come_back(cluster, tmp_path, tiny):

@@ -39,7 +39,7 @@ def call(folder: Path, runs: list[Run], crew: int) -> subprocess.Popen:
 
 def long(tiny: Run, seed: int) -> Run:
     """A run of many short epochs, so that it can be hit in the middle."""
-    return tiny.replace(epochs=60, seed=seed)
+    return tiny.replace(epochs=30, seed=seed)
 
 
 def wait_for(condition, what: str, seconds: float = 120) -> None:
@@ -159,7 +159,7 @@ def test_kill_9_of_the_parent_ends_its_workers_and_a_second_call_goes_on(tmp_pat
     assert (outcome.done, outcome.missing) == (3 - len(done), 0)
     assert {n: t for n, t in records(tmp_path).items() if n in done} == done
     for run in runs:
-        assert len(Ledger(tmp_path).read(run).history) == 60
+        assert len(Ledger(tmp_path).read(run).history) == 30
 
 
 def test_three_calls_on_one_ledger_compute_nothing_twice(tmp_path, tiny):

@@ -9,7 +9,6 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent
 TEACHING = ROOT / "book" / "teaching"
@@ -84,12 +83,6 @@ def test_students_get_gaps_and_no_hidden_tests(course):
         assert all("BEGIN SOLUTION" in cell.source for cell in gaps)
 
 
-def run(notebook, folder) -> nbformat.NotebookNode:
-    """A lab after all its cells were run."""
-    NotebookClient(notebook, allow_errors=True, resources={"metadata": {"path": folder}}).execute()
-    return notebook
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("file", LABS, ids=lambda f: f.stem)
 def test_a_solved_lab_passes_its_hidden_tests(file, course):
@@ -99,7 +92,7 @@ def test_a_solved_lab_passes_its_hidden_tests(file, course):
 @pytest.mark.slow
 @pytest.mark.parametrize("file", LABS[::2], ids=lambda f: f.stem)
 def test_a_student_who_runs_an_empty_lab_is_told_what_is_missing(file, course):
-    empty = run(course.for_students(nbformat.read(file, as_version=4)), TEACHING / "labs")
+    empty = course.run(course.for_students(nbformat.read(file, as_version=4)))
     outputs = [output for cell in empty.cells for output in cell.get("outputs", ())]
     assert not [o.evalue for o in outputs if o.output_type == "error"]
     said = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
