@@ -15,9 +15,8 @@ from gazebook.models import IMAGENET, pretrained
 from gazebook.papers import backgrounds, foregrounds
 from gazebook.runs import Run
 
-# what the models of this paper are measured with
-RULERS = ("accuracy", "variants", "adversarial", "noise", "alignment", "erasing", "corruption")
-ON_SCENES = (*RULERS[:5], "attributes", *RULERS[5:])  # whose attributes are known
+ON_PHOTOGRAPHS = ("accuracy", "variants", "adversarial", "noise", "alignment", "erasing", "corruption")
+ON_SCENES = (*ON_PHOTOGRAPHS[:5], "attributes", *ON_PHOTOGRAPHS[5:])  # whose attributes are known
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,7 @@ class Axes:
     on_scenes: tuple[str, ...] = ON_SCENES
 
 
+# what the models of this part are measured with
 RULERS = (SURVEY, CONFLICT)
 AXES = {
     # corruptions take longest, and adversarial training
@@ -64,7 +64,7 @@ def photographs(axes: Axes) -> dict[Run, dict[str, Any]]:
     as_it_is = {"data": "imagenet_samples9", "head": IMAGENET, "epochs": None, "updates": 0}
     found = {}
     for name in axes.networks:
-        names = [r for r in RULERS if r != "alignment" or not name.startswith(pretrained.TFLITE)]
+        names = [r for r in ON_PHOTOGRAPHS if r != "alignment" or not name.startswith(pretrained.TFLITE)]
         found[Run(study="synthesis", trunk=name, evaluation={"rulers": names}, **as_it_is)] = {"model": name}
     return found
 
