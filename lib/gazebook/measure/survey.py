@@ -32,9 +32,8 @@ COLUMNS = ("model", "against", "ruler", "measure", "condition", "level", "value"
 class Survey:
     """What was measured: `frame`, one row per measure and model, or per model and the first one that it is compared with
     (`against`), with its 95% interval over n images; `rows`, by ruler and model the values of each image; `shown`, by ruler the
-    images of the report; `left_out`, rulers that could
-    not be used and why, with the models that this concerns; `failed`, a line for each model that failed; `stopped`, whether it
-    was ended early.
+    images of the report; `left_out`, rulers that could not be used and why, with the models that this concerns; `failed`, a
+    line for each model that failed; `stopped`, whether it was ended early.
     """
 
     frame: pd.DataFrame
