@@ -51,7 +51,7 @@ def test_claims_are_decided_together_and_none_without_results(frame):
 def test_progress_is_not_judged_on_weak_models(frame):
     weak = shifted(-0.3, condition="original", measure="accuracy")(frame)
     found = {f.claim.name: f for f in judge(backgrounds.CLAIMS, weak)}
-    assert found["17b"].claim.own and "85% are asked for" in CLAIMS["17b"].needs(weak) and CLAIMS["17b"].needs(frame) == ""
+    assert found["17b"].claim.own and "85% is asked for" in CLAIMS["17b"].needs(weak) and CLAIMS["17b"].needs(frame) == ""
 
 
 def shifted(by, **where):

@@ -286,7 +286,7 @@ def test_claims_about_recipes_are_about_own_masks_minus_shuffled_ones():
 def test_the_gate_asks_for_accurate_networks_on_images():
     rows = [{"part": "images", "model": RESNET, "seed": s, "measure": "clean", "value": 0.8} for s in range(3)]
     frame = tidy(rows, "foregrounds", LABELS, parts=("scenes", "images"))
-    assert "right on 80% of the images" in foregrounds.gate(frame)
+    assert "right on 80% of the real images" in foregrounds.gate(frame)
     assert foregrounds.gate(frame.assign(value=0.95)) == ""
 
 

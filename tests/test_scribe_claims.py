@@ -173,7 +173,7 @@ def test_the_fifty_claims_are_all_there_with_their_numbers():
 
 def test_the_gate_asks_for_accuracy_and_for_crop():
     weak = changed(of("accuracy"), lambda r: 0.5 * r["value"])(paper_like())
-    assert "80% are asked for" in scribe.gate(weak)
+    assert "80% is asked for" in scribe.gate(weak)
     behind = changed(both(of("accuracy"), lambda f: f["augmentation"] == "crop"), 0.5)(paper_like())
     assert "RandomCrop does not beat" in scribe.gate(behind)
     assert scribe.gate(paper_like().iloc[:0]) == ""
@@ -227,3 +227,11 @@ def test_what_was_measured_on_corrupted_images_knows_its_clean_value():
     crop = rows[(rows["augmentation"] == "crop") & (rows["seed"] == 0)]
     assert len(crop) == 60 and np.allclose(crop["clean"], 0.935)
     assert f"present:{CLASSES[0]}" in set(paper_like()["measure"])
+
+
+def test_steps_are_of_models_at_every_size():
+    """A seed that has the ends of the size axis alone would take one large step."""
+    frame = paper_like()
+    ends = frame[(frame["seed"] != 1) | frame["percent"].isin((10, 100))]
+    (whole,), (cut,) = (judge([CLAIMS["14"]], f) for f in (frame, ends))
+    assert whole.estimate.n == 3 and cut.estimate.n == 2 and cut.estimate.value == pytest.approx(whole.estimate.value)

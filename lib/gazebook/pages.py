@@ -102,7 +102,8 @@ class Chapter:
         decided = {scale: f for scale, f in found.items() if str(f.verdict) in ("supported", "contradicted", "mixed")}
         scale, finding = next(iter(decided.items()), (getattr(self.axes, "scale", 0), self.finding(name)))
         at = f", {scale:,} training images" if len(found) > 1 else ""
-        return f"{sentences.get(str(finding.verdict), sentences['else']).rstrip('.')} ({finding.evidence}{at})."
+        why = f"; not testable here, {finding.why}" if finding.verdict == evidence.Verdict.NOT_TESTABLE else ""
+        return f"{sentences.get(str(finding.verdict), sentences['else']).rstrip('.')} ({finding.evidence}{at}{why})."
 
     def foot(self) -> HTML:
         """The provenance of the page."""
@@ -140,7 +141,7 @@ def head(profile: str, runs: Iterable[Run], ledger: Ledger) -> Markdown:
     sources = sorted({NOT_IN_BRACKETS.split(r.provenance["data"]["source"])[0] for r in records})
     seeds = sorted({r.run.seed for r in records})
     text = f"**Profile `{profile}`** ({WHAT[profile]}). Data: {', '.join(sources)}. {len(records)} of {len(runs)} runs, "
-    text += f"{len(seeds)} seed{'s' * (len(seeds) != 1)}."
+    text += f"{len(seeds)} seed{'s' * (len(seeds) != 1)}; verdicts are of all runs of the part."
     if profile == "demo":
         text += " The published edition shows the same page on real images."
     else:

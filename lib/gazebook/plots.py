@@ -141,7 +141,9 @@ def _panels(
     if facet:
         grid.set_titles("{col_name}")
     if grid.legend:
-        sns.move_legend(grid, "upper center", bbox_to_anchor=(0.5, 0), ncols=min(4, len(names) or 1), title=None, fontsize=9)
+        sns.move_legend(
+            grid, "upper center", bbox_to_anchor=(0.5, 0), ncols=min(4 if facet else 2, len(names) or 1), title=None, fontsize=9
+        )
     return grid
 
 
@@ -171,12 +173,12 @@ def stacked_bars(counts: pd.DataFrame, xlabel: str) -> Figure:
     start = np.zeros(len(counts))
     for (name, values), colour in zip(counts.items(), palette(list(counts)).values(), strict=True):
         bars = ax.barh(counts.index, values, left=start, color=colour, label=name, edgecolor="white")
-        ax.bar_label(bars, [str(v) if v else "" for v in values], label_type="center", color="white", fontsize=10)
+        ax.bar_label(bars, [f"{v:.0f}" if v >= 0.5 else "" for v in values], label_type="center", color="white", fontsize=10)
         start += values.to_numpy()
     ax.invert_yaxis()
     ax.grid(False)
     ax.set(xlabel=xlabel)
-    fig.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=counts.shape[1], fontsize=9)
+    fig.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=min(3, counts.shape[1]), fontsize=9)
     fig.tight_layout()
     return fig
 

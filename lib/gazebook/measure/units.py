@@ -17,7 +17,7 @@ from gazebook.train import to_float
 
 TOP = 20  # most exciting images of a unit
 BATCH = 250
-WAYS = ("top pictures", "AUROC", "location", "removed")
+WAYS = ("top images", "AUROC", "location", "removed")
 EVEN = 0.5  # frequency of each attribute where they are drawn independently of one another
 
 

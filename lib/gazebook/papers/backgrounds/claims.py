@@ -16,7 +16,7 @@ import pandas as pd
 from gazebook import evidence, metrics
 from gazebook.evidence import Claim, Estimate, select
 from gazebook.papers.backgrounds.grid import LARGE
-from gazebook.papers.backgrounds.results import chance, models, natural, reliance, slope, tested
+from gazebook.papers.backgrounds.results import TITLES, chance, models, natural, reliance, slope, tested
 
 BACKGROUNDS = ["only_bg_b", "only_bg_t", "no_fg"]
 ORIGINAL = 0.85  # accuracy on Original that the best model must reach for claims about progress to be testable
@@ -49,14 +49,14 @@ def own_kind(*names: str):
     def effect(frame: pd.DataFrame) -> pd.DataFrame:
         rows = tested(frame)
         rows = rows[(rows["training_set"] == rows["condition"]) & rows["condition"].isin(names)]
-        return evidence.wide(rows, "seed", "condition", names)
+        return evidence.wide(rows, "seed", "condition", names).rename(columns=TITLES)
 
     return effect
 
 
 def order(more: str, less: str):
     """How much better one kind of background is classified by its own models than another by its own."""
-    return lambda f: (t := own_kind(more, less)(f))[more] - t[less]
+    return lambda f: (t := own_kind(more, less)(f))[TITLES[more]] - t[TITLES[less]]
 
 
 def imagenet(frame: pd.DataFrame) -> str:
@@ -97,7 +97,7 @@ def progress_regime(networks: bool):
         best = table["original"].max() if len(table) else np.nan
         if np.isnan(best) or best >= ORIGINAL:
             return ""
-        return f"the best of these models is right on {100 * best:.0f}% of Original, {100 * ORIGINAL:.0f}% are asked for"
+        return f"the best of these models is right on {100 * best:.0f}% of Original, {100 * ORIGINAL:.0f}% is asked for"
 
     return needs
 

@@ -23,6 +23,7 @@ from gazebook.papers.foregrounds.grid import (
 )
 from gazebook.papers.foregrounds.results import (
     KINDS,
+    SCORES,
     matched,
     of,
     of_family,
@@ -155,7 +156,7 @@ def clearer_units(frame: pd.DataFrame) -> pd.Series:
 
 def ruler_rank(rows_of):
     """Rank correlation with the truth of RFS: one column per kind of noise."""
-    return lambda frame: truth_ranks(frame, rows_of(frame))
+    return lambda frame: truth_ranks(frame, rows_of(frame)).rename(columns=KINDS)
 
 
 def matched_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -179,7 +180,7 @@ CLAIMS = (
           "recall minus chance", above=0, least=0.05),
     Claim("7", "Saliency points at the object, more than at objects of other images (delta density).", BOOK,
           "assessed by the abstract", alignment("delta_density", "shuffled masks"), "difference", above=0, own=True, digits=3),
-    Claim("C1", "Adversarially trained ResNets really follow objects less, relative to backgrounds.", BOOK, NOT,
+    Claim("C1", "Adversarially trained ResNets (radius 3) really follow objects less, relative to backgrounds.", BOOK, NOT,
           truth_difference(ROBUST, RESNET), "difference", below=0, own=True),
     Claim("C2", "So do contrastive ResNets.", BOOK, NOT, truth_difference(SIMCLR, PROBED), "difference", below=0, own=True),
     Claim("C3", "RFS ranks models of all kinds of training scenes as the truth does (rank correlation at least .8).", BOOK, NOT,
@@ -197,15 +198,15 @@ CLAIMS = (
     Claim("C9", "Noise in an attribute does so (at least .8).", BOOK, NOT, proxy_rank("sigma", "l2"), "rho", above=RANKS,
           own=True),
     Claim("C10", "Saliency alignment ranks models as the truth does (at least .8, mean over five scores).", BOOK, NOT,
-          score_ranks, "rho", above=RANKS, own=True),
+          lambda frame: score_ranks(frame).rename(columns=SCORES), "rho", above=RANKS, own=True),
     Claim("C11", "Saliency finds objects better than a Gaussian in the middle (average precision).", BOOK, NOT,
           alignment("average_precision", "centred Gaussian"), "difference", above=0, own=True),
     Claim("C11b", "And by precision, the share of saliency inside.", BOOK, NOT, alignment("precision", "centred Gaussian"),
           "difference", above=0, own=True),
     Claim("C12", "Where a unit fires says better what it stands for than its top images do.", BOOK, NOT,
-          units_of("location", "top pictures"), "difference", above=0, own=True),
+          units_of("location", "top images"), "difference", above=0, own=True),
     Claim("C13", "Top images say it better where attributes are independent within each class.", BOOK, NOT,
-          units_of("independent in a class", "as they come", "top pictures"), "difference", above=0, own=True),
+          units_of("independent in a class", "as they come", "top images"), "difference", above=0, own=True),
     Claim("C14", "Units of adversarially trained networks are easier to name.", FIELD, NOT, clearer_units, "difference",
           above=0, own=True),
 )  # fmt: skip

@@ -211,8 +211,9 @@ CORRUPTION = (
           above=0, **POINTS),
     Claim("42a", "Noise, spatter and snow make the models see frogs and birds.", T5, WORDS,
           class_rise("mask", ("frog", "bird"), condition=NOISY), "rise in the region", above=0, **POINTS),
-    Claim("42b", "At the highest level of noise almost all images show frog or bird (at least 80%; known from below).", T5,
-          WORDS, lambda f: select(corrupted(f, ["present:frog", "present:bird"]), condition=NOISE, level=5)
+    Claim("42b", "At the highest level of noise almost all images show frog or bird (at least 80%; what is measured is at "
+          "most the true share).", T5, WORDS,
+          lambda f: select(corrupted(f, ["present:frog", "present:bird"]), condition=NOISE, level=5)
           .groupby(["seed", "key", "condition"])["value"].max().groupby("seed").mean(), "share",
           above=0.8, scale=100, digits=0),
     Claim("43", "Strong saturation behaves like noise: more frogs and birds than at its lowest level.", T5, WORDS,

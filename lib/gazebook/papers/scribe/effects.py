@@ -85,12 +85,14 @@ def within_augmentations(x: str, y: str):
 
 
 def steps(measure: str, statistic, *names: str):
-    """A statistic of the steps of a measure from one training set size to the next, mean over (some) augmentations."""
+    """A statistic of the steps of a measure from one training set size to the next, mean over (some) augmentations, of models
+    at every size that any has: over fewer sizes steps would be larger.
+    """
 
     def effect(frame: pd.DataFrame) -> pd.Series:
-        table = curves(frame, measure)
+        table = curves(frame, measure).dropna()
         table = table[table.index.get_level_values("augmentation").isin(names)] if names else table
-        return by_seed(table.apply(lambda row: statistic(np.diff(row.dropna())), axis=1)) if len(table) else None
+        return by_seed(table.apply(lambda row: statistic(np.diff(row)), axis=1)) if len(table) else None
 
     return effect
 

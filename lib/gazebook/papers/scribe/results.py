@@ -265,7 +265,7 @@ def gate(frame: pd.DataFrame) -> str:
     if not len(top):
         return ""
     if top.max() < GATE:
-        return f"regime not met: the best model reaches {100 * top.max():.0f}%, {100 * GATE:.0f}% are asked for"
+        return f"regime not met: the best model reaches {100 * top.max():.0f}%, {100 * GATE:.0f}% is asked for"
     if {("crop", 100), ("none", 100)} <= set(top.index) and top["crop", 100] <= top["none", 100]:
         return "regime not met: RandomCrop does not beat no transform at 100%"
     return ""
