@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -35,7 +36,7 @@ def tiny():
 
 
 ROOT = Path(__file__).parent.parent
-SITE = ("test_book.py", "test_browser.py", "test_pages.py")  # files with tests of the rendered book
+MAKES_THE_BOOK, LOOK_AT_IT = "test_book.py", ("test_browser.py", "test_pages.py")
 TINY = {
     "overrides": {"data_options": {"images": 160}, "train_images": 120, "test_images": 60, "epochs": 1, "batch_size": 30},
     "fractions": [0.2, 1.0],
@@ -47,8 +48,16 @@ TINY = {
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Path:
+    """The whole book, made once for all processes: its HTML."""
+    several = "PYTEST_XDIST_WORKER" in os.environ
+    place = tmp_path_factory.getbasetemp().parent if several else tmp_path_factory.mktemp("site")
+    page = place / "project" / "book" / "_build" / "html" / "index.html"
+    with FileLock(place / "project.lock"):
+        return page.parent if page.exists() else made(place / "project")
+
+
+def made(folder: Path) -> Path:
     """The whole book, executed with tiny parameters into a copy of the sources, rendered without a warning: its HTML."""
-    folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
     generated = shutil.ignore_patterns("_build", "chapters", "results", "mathjax")
     shutil.copytree(ROOT / "book", folder / "book", ignore=generated)
@@ -63,20 +72,29 @@ def site(tmp_path_factory) -> Path:
 
 
 def pytest_collection_modifyitems(items):
-    """Fast tests first in one process. In several, slow ones first, so that none waits for the last."""
-    several = "PYTEST_XDIST_WORKER" in os.environ
-    items.sort(key=lambda item: (item.get_closest_marker("slow") is not None) != several)
+    """Fast tests first in one process. In several the making of the book first, then slow tests, so that none waits for the
+    last, and at the end what looks at the book.
+    """
+    order = (MAKES_THE_BOOK, "slow", "", *LOOK_AT_IT) if "PYTEST_XDIST_WORKER" in os.environ else ("", "slow")
+
+    def place(item) -> int:
+        slow = "slow" if item.get_closest_marker("slow") else ""
+        return next(order.index(kind) for kind in (item.path.name, slow) if kind in order)
+
+    items.sort(key=place)
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """In several processes each file stays in one, and all that looks at the rendered book, which is made but once. (Groups of
+    """In several processes each file stays in one, but for the pages that a browser visits: each page stays in one. (Groups of
     pytest-xdist 3.8 are without effect in pytest 9.2.)
     """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::")[0]
-            return "site" if Path(file).name in SITE else file
+            file, _, test = nodeid.partition("::")
+            page = test.partition("[")[2] if Path(file).name == LOOK_AT_IT[0] else ""
+            return f"{file} {len(page) % 3}" if page else file
 
+    config.option.loadscopereorder = False  # the order above, not the files with the most tests first
     return ByFile(config, log)

@@ -97,7 +97,7 @@ def test_axes_can_be_replaced_and_wrong_names_are_answered():
     runs = sizes(own) + control(own)
     assert [(r.augmentation, r.fraction, r.seed) for r in runs] == [("none", 0.5, 4)] * 2
     assert (runs[0].epochs, runs[1].epochs, runs[1].updates) == (2, None, 3)
-    with pytest.raises(GazebookError, match="unknown augmentation blur; choose from none"):
+    with pytest.raises(GazebookError, match="unknown augmentation 'blur'; choose from none"):
         axes("demo", augmentations=["blur"])
     with pytest.raises(GazebookError, match="unknown profile"):
         axes("huge")

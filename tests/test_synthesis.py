@@ -13,7 +13,7 @@ from gazebook.ledger import Ledger
 from gazebook.measure.opened import as_model
 from gazebook.measure.survey import report
 from gazebook.papers import foregrounds, grid, rulers, synthesis
-from gazebook.papers.synthesis.grid import RULERS
+from gazebook.papers.synthesis.grid import ON_PHOTOGRAPHS
 from gazebook.papers.synthesis.results import (
     LABELS,
     NUMBERS,
@@ -64,7 +64,7 @@ def test_models_of_scenes_are_those_of_part_3_and_all_are_tested_alike():
     assert {run.evaluation["data"]["background_correlation"] for run in own} == {0.5}
     assert {run.study for run in synthesis.photographs(axes)} == {"synthesis"}
     asked = {run.trunk: run.evaluation["rulers"] for run in synthesis.photographs(axes)}
-    assert asked["efficientnet-lite0"] == list(RULERS)
+    assert asked["efficientnet-lite0"] == list(ON_PHOTOGRAPHS)
     assert all("alignment" not in names for name, names in asked.items() if name.startswith("tflite/"))
     assert grid("synthesis", "cpu")[0].data == "imagenet_samples9"
     with pytest.raises(GazebookError, match="unknown profile"):
