@@ -130,6 +130,9 @@ def source(function: Callable) -> Markdown:
     return Markdown(f"{link}\n\n```python\n{dedent(inspect.getsource(function)).rstrip()}\n```")
 
 
+FORMER_NAMES = {"procedural scenes (fine-grained)": "procedural fine-grained scenes"}  # in records of earlier versions
+
+
 def head(profile: str, runs: Iterable[Run], ledger: Ledger) -> Markdown:
     """A note for the top of a page: its profile, its data, how many of its runs are there. Raises GazebookError on none."""
     runs = list(dict.fromkeys(runs))
@@ -138,7 +141,8 @@ def head(profile: str, runs: Iterable[Run], ledger: Ledger) -> Markdown:
         raise GazebookError(
             f"no run of this page is in the ledger; train them with: gazebook grid {runs[0].study} --profile {profile}"
         )
-    sources = sorted({NOT_IN_BRACKETS.split(r.provenance["data"]["source"])[0] for r in records})
+    named = {NOT_IN_BRACKETS.split(r.provenance["data"]["source"])[0] for r in records}
+    sources = sorted({FORMER_NAMES.get(name, name).replace("pictures", "images") for name in named})
     seeds = sorted({r.run.seed for r in records})
     text = f"**Profile `{profile}`** ({WHAT[profile]}). Data: {', '.join(sources)}. {len(records)} of {len(runs)} runs, "
     text += f"{len(seeds)} seed{'s' * (len(seeds) != 1)}; verdicts are of all runs of the part."
