@@ -94,9 +94,8 @@ def open_model(
             raise GazebookError(f"crop is {share}; give the middle share of each side that the model sees, in (0, 1]")
     if given.std and min(given.std) <= 0:
         raise GazebookError(f"std is {given.std}; give standard deviations above 0")
-    network, names, explainable = _found(text, given)
+    network, names, explainable, run = _found(text, given)
     network.crop = given.crop or network.crop
-    run = checkpoint.run_of(Path(text)) if text.endswith(".safetensors") else None
     short = Path(text).stem if Path(text).suffix and ":" not in text and Path(text).is_file() else text
     return replace(_tried(text, network.to(device), labels or names, explainable), name=_title(run) if run else short, run=run)
 
@@ -134,20 +133,22 @@ def unique_names(models: Sequence) -> list:
     ]
 
 
-def _found(text: str, given: Preprocessing) -> tuple[Pretrained, tuple[str, ...] | None, bool]:
-    """The network that a text names, the names of its classes, and whether its layers can be looked into."""
+def _found(text: str, given: Preprocessing) -> tuple[Pretrained, tuple[str, ...] | None, bool, Run | None]:
+    """The network that a text names, the names of its classes, whether its layers can be looked into, and the run of this
+    project that trained it.
+    """
     if is_file_of_a_network(text):
-        return open_file(text, given), None, False
+        return open_file(text, given), None, False, None
     if text.endswith(".safetensors"):
-        module, _, names = checkpoint.load_model(Path(text))
-        return plain(module, replace(given, size=given.size or BOOK_SIZE)), names, True
+        module, run, names = checkpoint.load_model(Path(text))
+        return plain(module, replace(given, size=given.size or BOOK_SIZE)), names, True, run
     if ":" in text:
         module = module_from_python(text).float()
         if type(module).forward is nn.Module.forward and hasattr(module, "cam"):
             module = ForeignMaps(text, module, given.size or SIZE)
         names = getattr(module, "class_names", None)
-        return plain(module, given), tuple(map(str, names)) if names else None, True
+        return plain(module, given), tuple(map(str, names)) if names else None, True, None
     own = pretrained.load(text.removeprefix("timm/"))
     mean, std = (tuple(v.flatten().tolist()) for v in (own.mean, own.std))
     size = own.size if given.size is None else (given.size, given.size)
-    return Pretrained(own.network, size, given.mean or mean, given.std or std), None, True
+    return Pretrained(own.network, size, given.mean or mean, given.std or std), None, True, None
