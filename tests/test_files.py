@@ -129,14 +129,18 @@ def test_a_console_without_the_sign(tmp_path):
 
 
 def long_run(folder: Path) -> tuple[subprocess.Popen, psutil.Process]:
-    """`gazebook run` in the middle of a cell that sleeps, and the process of its kernel."""
-    lines = ("n = 1", "import os, time\nopen('pid', 'w').write(str(os.getpid()))\nos.rename('pid', 'here')\ntime.sleep(600)")
+    """`gazebook run` in the middle of a cell that sleeps, and the process of its kernel.
+
+    -P is what a process inherits that is forked while a cluster is there: a kernel finds the modules beside it all the same.
+    """
+    (folder / "beside.py").touch()
+    lines = ("n = 1", "import beside, os, time\nopen('pid', 'w').write(str(os.getpid()))\nos.rename('pid', 'here')\ntime.sleep(600)")
     cells = [nbformat.v4.new_code_cell(line) for line in lines]
     cells[0].metadata["tags"] = ["parameters"]
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), folder / "long{.ipynb")
     process = subprocess.Popen(
-        [sys.executable, "-m", "gazebook.cli", "run", "long{.ipynb", "--output", "out.ipynb"],
+        [sys.executable, "-P", "-m", "gazebook.cli", "run", "long{.ipynb", "--output", "out.ipynb"],
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     while not (folder / "here").exists():
@@ -151,7 +155,7 @@ def test_a_signal_ends_a_run_with_one_line(tmp_path):
     _, err = process.communicate(timeout=120)
     said = [line.strip() for line in re.split(r"[\r\n]+", err) if line.strip() and "cell" not in line]
     assert process.returncode == 143 and said == ["gazebook: stopped; the same call goes on from here"]
-    assert {f.name for f in tmp_path.iterdir()} == {"here", "long{.ipynb"}
+    assert {f.name for f in tmp_path.iterdir()} - {"__pycache__"} == {"beside.py", "here", "long{.ipynb"}
     kernel.wait(60)  # raises where it lives on
 
 

@@ -113,6 +113,7 @@ def _kernel(arguments: list[str], environment: dict[str, str], folder: str) -> N
     os.environ.clear()
     os.environ.update(environment | {"JPY_PARENT_PID": str(os.getppid()), "MPLBACKEND": environment.get("MPLBACKEND", INLINE)})
     os.chdir(folder)
+    sys.path.append("")  # modules beside it, which IPython leaves out where the process forked from had PYTHONSAFEPATH
     sys.argv = ["ipykernel_launcher", *arguments]
     import torch
     from ipykernel.kernelapp import IPKernelApp
