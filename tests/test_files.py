@@ -134,8 +134,11 @@ def long_run(folder: Path) -> tuple[subprocess.Popen, psutil.Process]:
     -P is what a process inherits that is forked while a cluster is there: a kernel finds the modules beside it all the same.
     """
     (folder / "beside.py").touch()
-    lines = ("n = 1", "import beside, os, time\nopen('pid', 'w').write(str(os.getpid()))\nos.rename('pid', 'here')\ntime.sleep(600)")
-    cells = [nbformat.v4.new_code_cell(line) for line in lines]
+    lines = (
+        "n = 1",
+        "import beside, os, time\nopen('pid', 'w').write(str(os.getpid()))\nos.rename('pid', 'here')\ntime.sleep(600)",
+    )
+    cells = [nbformat.v4.new_code_cell(source) for source in lines]
     cells[0].metadata["tags"] = ["parameters"]
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), folder / "long{.ipynb")
