@@ -1,5 +1,6 @@
 """A Sphinx extension: what Jupyter Book 1 gets wrong in its pages is put right before they are written."""
 
+import gc
 import re
 
 from docutils import nodes
@@ -8,27 +9,18 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx_codeautolink.extension.block import CodeBlockAnalyser
 
-from gazebook.machine import usable_cores
-
 LOGGER = logging.getLogger(__name__)
 
 
 def setup(app: Sphinx) -> dict:
     """What Sphinx calls; see `extra_extensions` in _config.yml."""
+    gc.disable()  # half of the time otherwise, over parsed pages that live on; the process takes 3 GB and ends with its work
     app.connect("builder-inited", _mend_pages)
-    app.connect("builder-inited", _on_all_cores)
     app.add_node(FigurePlace)
     app.add_directive("figure-of", FigureOf)
     app.connect("doctree-resolved", _show_figures)
     CodeBlockAnalyser.depart_section = _leave_section
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-def _on_all_cores(app: Sphinx) -> None:
-    """Pages are read and written side by side, which Jupyter Book's command has no option for."""
-    app.parallel = usable_cores()
-    for name in ("sphinx_jupyterbook_latex", "sphinx_multitoc_numbering"):
-        app.extensions[name].parallel_read_safe = True  # they do not say so: both only change what has been read
 
 
 def _leave_section(self: CodeBlockAnalyser, node: nodes.section) -> None:
