@@ -72,6 +72,8 @@ def mended(page: str, name: str) -> str:
         '<div class="pst-scrollable-table-container">', '<div class="pst-scrollable-table-container" tabindex="0">'
     )
     page = page.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+    if name.startswith("reference/"):  # a signature that Sphinx cannot parse keeps the marks of shortened names
+        page = re.sub(r"~(?:\w+\.)+(?=\w)", "", page)
     if name.startswith("chapters/"):  # chapters are generated: edit, Colab and Binder lead to the notebooks they are made from
         page = page.replace("book/chapters/", "notebooks/").replace("book%2Fchapters%2F", "notebooks%2F")
     return page
