@@ -11,7 +11,7 @@ from hypothesis import given as given_by
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from gazebook import book
+from gazebook import book, notebooks
 from gazebook.errors import GazebookError
 
 ROOT = Path(__file__).parent.parent
@@ -34,17 +34,17 @@ def write_notebook(file: Path, *cells: str) -> Path:
 
 
 def test_parameters_are_listed_with_type_default_and_help():
-    found = book.parameters(CHAPTER)
+    found = notebooks.parameters(CHAPTER)
     assert found["profile"] == {"default": "demo", "type": "str", "help": "demo, cpu or paper: which runs the page shows"}
     assert found["fractions"]["default"] == [] and found["train"]["default"] is True
 
 
 def test_values_are_read_as_yaml_and_checked_by_type():
     given = {"fractions": "[0.1, 1.0]", "overrides": "{epochs: 2}", "train": "false", "example": "3", "profile": "cpu"}
-    assert book.checked(CHAPTER, given) == {
+    assert notebooks.checked(CHAPTER, given) == {
         "fractions": [0.1, 1.0], "overrides": {"epochs": 2}, "train": False, "example": 3, "profile": "cpu",
     }  # fmt: skip
-    odd = book.checked(CHAPTER, {"fractions": "[1e-3, 010, 12:30:45, 2020-01-01, yes, None, True]"})
+    odd = notebooks.checked(CHAPTER, {"fractions": "[1e-3, 010, 12:30:45, 2020-01-01, yes, None, True]"})
     assert odd["fractions"] == [0.001, 10, "12:30:45", "2020-01-01", "yes", None, True], "YAML 1.2, not 1.1"
 
 
@@ -72,20 +72,20 @@ def test_values_are_read_as_yaml_and_checked_by_type():
 )
 def test_unknown_parameters_and_wrong_types_are_refused(given, message):
     with pytest.raises(GazebookError, match=message):
-        book.checked(CHAPTER, given)
+        notebooks.checked(CHAPTER, given)
 
 
 def test_whole_numbers_pass_for_floats_and_flags_do_not_pass_for_numbers(tmp_path):
     notebook = write_notebook(tmp_path / "a.ipynb")
-    assert book.checked(notebook, {"scale": "3"}) == {"scale": 3.0}
+    assert notebooks.checked(notebook, {"scale": "3"}) == {"scale": 3.0}
     with pytest.raises(GazebookError, match="give an int"):
-        book.checked(notebook, {"count": True})
+        notebooks.checked(notebook, {"count": True})
 
 
 def test_what_is_not_a_notebook_is_answered_with_what_is(tmp_path):
     for wrong in (tmp_path / "none.ipynb", ROOT / "README.md"):
         with pytest.raises(GazebookError, match=r"is not a notebook; choose from notebooks/scribe"):
-            book.parameters(wrong)
+            notebooks.parameters(wrong)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_is_not_a_notebook_is_answered_with_what_is(tmp_path):
 def test_a_file_that_is_no_notebook_is_one_line(tmp_path, content):
     (tmp_path / "broken.ipynb").write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(GazebookError, match="is not a notebook of format 4"):
-        book.parameters(tmp_path / "broken.ipynb")
+        notebooks.parameters(tmp_path / "broken.ipynb")
 
 
 def test_a_notebook_without_a_kernel_or_a_parameters_cell_says_what_is_missing(tmp_path):
@@ -106,7 +106,7 @@ def test_a_notebook_without_a_kernel_or_a_parameters_cell_says_what_is_missing(t
         with pytest.raises(
             GazebookError, match="names no kernel" if missing == "kernelspec" else "no cell tagged `parameters`"
         ):
-            book.parameters(file)
+            notebooks.parameters(file)
 
 
 def test_defaults_are_taken_as_they_are(tmp_path):
@@ -115,14 +115,14 @@ def test_defaults_are_taken_as_they_are(tmp_path):
     lines = ("numbers = list(range(3))  # which", "product = 2 * 3", "colour = '#ff0000'  # of a line", "rule: str = 'a=b'")
     content.cells[0].source = "\n".join((*lines, "many = (1, 2)", "none = None"))
     nbformat.write(content, notebook)
-    found = book.parameters(notebook)
+    found = notebooks.parameters(notebook)
     assert found["numbers"] == {"default": "list(range(3))", "type": None, "help": "which"}
     assert found["colour"] == {"default": "#ff0000", "type": "str", "help": "of a line"} and found["rule"]["default"] == "a=b"
     given = {"numbers": "[4, 5]", "product": "7", "colour": "#00ff00", "rule": "c=d", "many": "[3]", "none": "x"}
-    assert book.checked(notebook, given) == {
+    assert notebooks.checked(notebook, given) == {
         "numbers": [4, 5], "product": 7, "colour": "#00ff00", "rule": "c=d", "many": [3], "none": "x",
     }  # fmt: skip
-    assert book.checked(notebook, {}) == {}
+    assert notebooks.checked(notebook, {}) == {}
 
 
 PLAIN = st.recursive(
@@ -136,14 +136,14 @@ PLAIN = st.recursive(
 @settings(max_examples=150, deadline=None)
 @given_by(st.dictionaries(st.text("abc_", min_size=1, max_size=5), PLAIN, max_size=4))
 def test_a_value_written_as_text_is_read_as_that_value(value):
-    assert book.checked(CHAPTER, {"overrides": json.dumps(value)}) == {"overrides": value}
+    assert notebooks.checked(CHAPTER, {"overrides": json.dumps(value)}) == {"overrides": value}
 
 
 @settings(max_examples=150, deadline=None)
 @given_by(st.text(max_size=40))
 def test_any_text_becomes_a_plain_value_or_one_line(text):
     try:
-        (value,) = book.checked(CHAPTER, {"overrides": text}).values()
+        (value,) = notebooks.checked(CHAPTER, {"overrides": text}).values()
     except GazebookError as error:
         assert "\n" not in str(error)
     else:
@@ -164,7 +164,7 @@ def test_the_source_is_never_the_output(tmp_path):
 def test_every_notebook_executes_and_the_book_renders_without_a_warning(site):
     folder = site.parents[2]
     made = {f.relative_to(folder / "book" / "chapters") for f in (folder / "book" / "chapters").rglob("*.ipynb")}
-    assert made == {c.relative_to(ROOT / "notebooks") for c in book.chapters(ROOT)}, "nothing partial, nothing failed"
+    assert made == {c.relative_to(ROOT / "notebooks") for c in notebooks.chapters(ROOT)}, "nothing partial, nothing failed"
     assert len(list((folder / "results").glob("*.run.zip"))) > 20
     assert (site / "chapters" / "scribe" / "implicit-background.html").exists()
 
@@ -248,7 +248,7 @@ def test_a_failing_notebook_is_kept_and_named_and_the_old_page_stays(tmp_path):
 def test_parameters_stand_once_with_the_values_in_force(tmp_path):
     source = 'a: int = 1  # wie viele Bäume\nb: list = [\n    1,\n]  # more\nc = d = 2\ne: str = "ä"; f = None\n'
     values = {"a": 20, "b": ["x", 3], "c": 5, "e": 'say "hi"', "f": 1.5}
-    assert book._with_values(source, values) == (
+    assert notebooks.with_values(source, values) == (
         "a: int = 20  # wie viele Bäume\nb: list = ['x', 3]  # more\nc = d = 2\ne: str = 'say \"hi\"'; f = 1.5\n",
         {"a", "b", "e", "f"},
     )

@@ -118,7 +118,7 @@ def test_publish_copies_the_records_of_a_profile(monkeypatch, capsys, tmp_path):
     project = tmp_path / "project"
     (project / "notebooks").mkdir(parents=True)
     shutil.copy(ROOT / "_config.yml", project)
-    monkeypatch.setattr("gazebook.book.project_folder", lambda: project)
+    monkeypatch.setattr("gazebook.notebooks.project_folder", lambda: project)
     runs = grid("scribe", "demo")
     for run in (*runs[:2], grid("scribe", "cpu")[0]):
         Ledger.default().write(fake_record(run))

@@ -18,7 +18,7 @@ LAYERS = (
     {"execute", "ledger", "provenance", "evidence"},
     {"engine"},
     {"papers"},
-    {"pages", "plots", "kernels", "book", "rendering", "survey_report"},
+    {"pages", "plots", "kernels", "notebooks", "book", "rendering", "survey_report"},
     {"cli"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

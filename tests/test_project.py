@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import gazebook
-from gazebook import book
+from gazebook import notebooks
 from gazebook.ledger import SUFFIX, Ledger
 from gazebook.papers import PAPERS, grid, scribe
 from gazebook.runs import PROFILES
@@ -80,7 +80,7 @@ def test_notebook_sources_are_clean(file):
     code = [c for c in cells if c["cell_type"] == "code"]
     assert not any(c["outputs"] or c["execution_count"] for c in code), "commit sources without outputs (pre-commit does it)"
     assert sum("parameters" in c["metadata"].get("tags", []) for c in code) == 1
-    for name, parameter in book.parameters(file).items():
+    for name, parameter in notebooks.parameters(file).items():
         assert parameter["help"], f"{name} of {file.name} has no comment"
         assert parameter["type"] not in ("None", ""), f"{name} of {file.name} has no type hint"
 
@@ -93,7 +93,7 @@ def test_every_figure_has_alt_text(file):
 
 
 def test_every_notebook_is_a_chapter_and_every_chapter_a_notebook():
-    assert sorted(book.chapters(ROOT)) == NOTEBOOKS
+    assert sorted(notebooks.chapters(ROOT)) == NOTEBOOKS
 
 
 HIDDEN = {"hide-input", "hide-cell", "remove-cell", "remove-input", "parameters"}

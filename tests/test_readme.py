@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from gazebook import book, cli, data
+from gazebook import book, cli, data, notebooks
 from gazebook.models import pretrained
 from gazebook.papers import PAPERS
 from tests.test_audit import FOREIGN
@@ -50,7 +50,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("GAZEBOOK_RESULTS", str(tmp_path / "results"))
     monkeypatch.delenv("GAZEBOOK_SCHEDULER", raising=False)
     monkeypatch.setattr("gazebook.ledger.project_folder", lambda: ROOT)
-    monkeypatch.setattr("gazebook.book.project_folder", lambda: ROOT)
+    monkeypatch.setattr("gazebook.notebooks.project_folder", lambda: ROOT)
     monkeypatch.setattr("gazebook.cli.project_folder", lambda: ROOT)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
@@ -72,7 +72,7 @@ def test_an_example_does_what_it_says(monkeypatch, capsys, place, line):
 
     monkeypatch.setattr("gazebook.papers.complete", complete)
     monkeypatch.setattr(
-        book, "execute", lambda notebook, output, given, **_: done.append(book.checked(notebook, given)) or output
+        book, "execute", lambda notebook, output, given, **_: done.append(notebooks.checked(notebook, given)) or output
     )
     monkeypatch.setattr(book, "make", lambda *a, **k: done.append("pages"))
     monkeypatch.setattr(book, "render", lambda folder: folder / "index.html")
@@ -83,7 +83,7 @@ def test_an_example_does_what_it_says(monkeypatch, capsys, place, line):
     line = line.replace("/path/to/folder", str(place)).replace("/path/to/data", str(place))
     words = shlex.split(line)
     if words[1] == "publish":
-        monkeypatch.setattr(book, "project", lambda: place)
+        monkeypatch.setattr(notebooks, "project", lambda: place)
         monkeypatch.setattr("gazebook.ledger.Ledger.merge", lambda *_: 0)
         monkeypatch.setattr("gazebook.ledger.Ledger.merge_weights", lambda *_: 0)
     words = [w for word in words for w in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]

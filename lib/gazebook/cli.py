@@ -47,9 +47,10 @@ def book(
 ) -> None:
     """Train what is missing, execute the notebooks, render the book, print the path of its first page."""
     from gazebook import book as pages
+    from gazebook.notebooks import project
 
     started = time.monotonic()
-    folder = pages.project()
+    folder = project()
     known = profile if profile == pages.PUBLISHED else _known(profile)
     train = train and profile != pages.PUBLISHED
     with _stoppable(), pages.alone(folder):
@@ -311,7 +312,7 @@ def audit(
 @app.command(epilog="Example: gazebook publish --profile cpu")
 def publish(profile: Profile) -> None:
     """Copy the records of a profile, and the weights of a few models, from the working ledger to book/results/."""
-    from gazebook.book import project
+    from gazebook.notebooks import project
     from gazebook.papers import PAPERS
     from gazebook.papers import grid as runs_of
 
