@@ -11,7 +11,7 @@ from filelock import FileLock
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from gazebook import book, data, engine, kernels
+from gazebook import book, cluster, data, kernels
 from gazebook.runs import Run
 
 
@@ -63,8 +63,8 @@ def made(folder: Path) -> Path:
     shutil.copytree(ROOT / "book", folder / "book", ignore=generated)
     shutil.copy(ROOT / "_config.yml", folder)
     kernels.preloaded()
-    with pytest.MonkeyPatch.context() as patch, engine.cluster(2) as cluster:
-        patch.setenv("GAZEBOOK_SCHEDULER", cluster.scheduler_address)  # or each chapter would start workers of its own
+    with pytest.MonkeyPatch.context() as patch, cluster.local(2) as workers:
+        patch.setenv("GAZEBOOK_SCHEDULER", workers.scheduler_address)  # or each chapter would start workers of its own
         patch.setenv("GAZEBOOK_RESULTS", str(folder / "results"))
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))  # of corrupted images
         book.make(folder, TINY)

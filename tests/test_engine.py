@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gazebook import cli, engine, papers
+from gazebook import cli, cluster, engine, papers
 from gazebook.errors import DiskFullError, GazebookError
 from gazebook.ledger import Ledger
 from gazebook.runs import Run
@@ -212,7 +212,7 @@ def test_cost_counts_images_shown():
 
 
 def test_a_machine_that_slept_keeps_its_workers():
-    with engine.cluster(1) as made:
+    with cluster.local(1) as made:
         made.wait_for_workers(1)
         state = made.scheduler.workers[next(iter(made.scheduler.workers))]
         state.last_seen -= 3600  # as after an hour without heartbeats
@@ -230,6 +230,6 @@ def test_a_cluster_leaves_its_callers_environment_as_it_was(monkeypatch):
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     monkeypatch.setenv("MKL_NUM_THREADS", "7")
     before = dict(os.environ)
-    with engine.cluster(1):
+    with cluster.local(1):
         pass
     assert dict(os.environ) == before

@@ -16,6 +16,7 @@ LAYERS = (
     {"train"},
     {"measure"},
     {"execute", "ledger", "provenance", "evidence"},
+    {"cluster"},
     {"engine"},
     {"papers"},
     {"pages", "plots", "kernels", "notebooks", "book", "rendering", "survey_report"},

@@ -6,14 +6,12 @@ anything twice. Where workers reach the ledger's folder, checkpoints make a lost
 the run. On a CPU one single-threaded process a core is fastest.
 """
 
-import logging
 import os
-import signal
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -24,6 +22,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 import gazebook
+from gazebook.cluster import connected
 from gazebook.data import sources, training_size
 from gazebook.errors import BudgetSpentError, DiskFullError, GazebookError
 from gazebook.execute import execute, prepare
@@ -38,15 +37,6 @@ MEET_SECONDS = 2  # between looks for new workers
 GONE = "the Dask scheduler is gone; what is recorded stays: run again to go on"
 STALE_SECONDS = 3600  # a partial file this old belongs to a process that was killed
 Rulers = Callable[[Run], Sequence[Ruler]]
-SETTINGS = {
-    "logging": {"distributed": "critical"},  # what a user must know is told here
-    # a machine that slept for five minutes would otherwise drop its workers, and wait for others for ever
-    "distributed.scheduler.worker-ttl": None,
-    # workers are forked from one process that has imported the library, which takes seconds
-    "distributed.worker.multiprocessing-method": "forkserver",
-    "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"},
-}
-PRELOADED = ["distributed", "gazebook.engine"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +95,7 @@ def complete(
             for done in as_completed([pool.submit(job.work) for job in jobs]):
                 done.result()
         return Outcome(0, 0, False)
-    with _client(scheduler, count) as client:
+    with connected(scheduler, count) as client:
         crew = _Crew(client, ledger, rulers, device, deadline, None if scheduler else count)
         try:
             crew.run(missing, list(jobs), progress)
@@ -120,50 +110,6 @@ def cost(run: Run) -> float:
     if run.updates is not None:
         return run.updates * run.batch_size
     return run.epochs * run.fraction * (run.train_images or training_size(run.data, run.data_options))
-
-
-@contextmanager
-def cluster(count: int) -> Iterator:
-    """A Dask cluster of so many single-threaded processes of this machine, which end with it at once."""
-    import dask
-
-    dask.config.set(SETTINGS)
-    from distributed import LocalCluster  # reads its settings when it is imported
-    from distributed.utils import get_mp_context
-
-    get_mp_context().set_forkserver_preload(PRELOADED)
-    before = dict(os.environ)  # a nanny sets what its worker shall have in the caller's own environment
-    made = LocalCluster(
-        n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0, host="127.0.0.1",
-        silence_logs=logging.CRITICAL,
-    )  # fmt: skip
-    try:
-        yield made
-    finally:
-        for nanny in made.workers.values():  # what they still compute is not waited for
-            nanny.auto_restart = False
-            with suppress(ProcessLookupError, TypeError):
-                os.kill(nanny.pid, signal.SIGKILL)
-        made.close(timeout=5)
-        for name in (*SETTINGS["distributed.nanny.pre-spawn-environ"], "PYTHONHASHSEED", "__DASK_PARENT_PID"):
-            os.environ.pop(name, None)
-            os.environ |= {name: before[name]} if name in before else {}
-
-
-@contextmanager
-def _client(scheduler: str | None, count: int) -> Iterator:
-    """A client of a running cluster, or of one of this machine's own."""
-    with nullcontext(scheduler) if scheduler else cluster(count) as place:
-        from distributed import Client
-
-        try:
-            client = Client(place, timeout=10)
-        except (OSError, TimeoutError, ValueError, TypeError) as error:
-            raise GazebookError(f"no Dask scheduler answers at {scheduler} ({error}); start one: dask scheduler") from error
-        try:
-            yield client
-        finally:
-            client.close(timeout=1)
 
 
 class _Crew:

@@ -14,13 +14,13 @@ from uuid import uuid4
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
-from gazebook import engine
+from gazebook import cluster
 from gazebook.machine import end_with_parent, keep_memory
 
 # a fork imports the caller, too; workers are forked from the same process. The last two are imported when they are used, by
 # nearly every chapter.
 PRELOADED = [
-    "ipykernel.kernelapp", "gazebook.cli", "gazebook.pages", "gazebook.plots", *engine.PRELOADED,
+    "ipykernel.kernelapp", "gazebook.cli", "gazebook.pages", "gazebook.plots", *cluster.PRELOADED,
     "scipy.stats", "scipy.ndimage",
 ]  # fmt: skip
 INLINE = "module://matplotlib_inline.backend_inline"  # matplotlib reads it when it is imported
