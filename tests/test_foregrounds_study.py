@@ -283,6 +283,16 @@ def test_claims_about_recipes_are_about_own_masks_minus_shuffled_ones():
     assert value("1", moved) == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("name", ["C3", "C4", "C5", "C7"])
+def test_a_seed_counts_that_all_models_have(name):
+    """Ranks and means over three of five models say something else than over all of them."""
+    frame = frame_like(1)
+    begun = frame[(frame["seed"] == 2) & frame["model"].isin((RESNET, PROBED, ROBUST))].assign(seed=3)
+    both = pd.concat([frame, begun.assign(key=begun["model"] + "3")])
+    both.attrs = frame.attrs
+    pd.testing.assert_frame_equal(pd.DataFrame(CLAIMS[name].effect(both)), pd.DataFrame(CLAIMS[name].effect(frame)))
+
+
 def test_the_gate_asks_for_accurate_networks_on_images():
     rows = [{"part": "images", "model": RESNET, "seed": s, "measure": "clean", "value": 0.8} for s in range(3)]
     frame = tidy(rows, "foregrounds", LABELS, parts=("scenes", "images"))

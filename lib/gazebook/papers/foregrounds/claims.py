@@ -24,12 +24,14 @@ from gazebook.papers.foregrounds.grid import (
 from gazebook.papers.foregrounds.results import (
     KINDS,
     SCORES,
+    common_seed_rows,
     matched,
     of,
     of_family,
     proxies,
     score_ranks,
     truth_ranks,
+    whole_seeds,
 )
 
 RANKS = 0.8  # rank correlation with the truth from which a ruler counts as good (notes of this book, before any run)
@@ -84,8 +86,8 @@ def rises(frame: pd.DataFrame, part: str, models: tuple[str, ...]) -> pd.Series:
 
 def transformers_rise(frame: pd.DataFrame, part: str) -> pd.Series:
     """`rises` of each transformer by itself, mean over them."""
-    found = [rises(frame, part, (model,)) for model in TRANSFORMERS]
-    return pd.concat(found).groupby("seed").mean()
+    found = pd.concat([rises(frame, part, (model,)) for model in TRANSFORMERS]).unstack("model")
+    return found.dropna().mean(axis=1)  # seeds that all of them have
 
 
 def more_than_resnet(frame: pd.DataFrame, part: str) -> pd.Series:
@@ -107,7 +109,7 @@ def alignment(score: str, other: str):
     """A mean score with the model's own saliency and the images' own masks minus a control's, mean over the family."""
 
     def effect(frame: pd.DataFrame, part: str) -> pd.Series:
-        rows = of_family(frame, "alignment", part, condition=score, mask=["own", other])
+        rows = common_seed_rows(frame, "alignment", part, condition=score, mask=["own", other])
         table = evidence.wide(rows, ["seed", "model"], "mask")
         return (table["own"] - table[other]).groupby("seed").mean()
 
@@ -116,13 +118,13 @@ def alignment(score: str, other: str):
 
 def thirds(frame: pd.DataFrame) -> pd.Series:
     """RFS under noise of fixed sigma: on the third of the images with the largest objects minus the smallest."""
-    table = evidence.wide(of(frame, "thirds", condition="sigma"), ["seed", "key"], "third")
+    table = evidence.wide(whole_seeds(frame, of(frame, "thirds", condition="sigma")), ["seed", "key"], "third")
     return (table["large"] - table["small"]).groupby("seed").mean()
 
 
 def own_minus_shuffled(frame: pd.DataFrame) -> pd.Series:
     """RFS under L2 noise in the images' own masks minus in masks of others."""
-    table = evidence.wide(of(frame, "levels", condition="l2"), ["seed", "key"], "mask")
+    table = evidence.wide(whole_seeds(frame, of(frame, "levels", condition="l2")), ["seed", "key"], "mask")
     return (table["own"] - table["shuffled"]).groupby("seed").mean()
 
 
@@ -137,7 +139,7 @@ def units_of(way: str, other: str, mask: str | None = None):
     """
 
     def effect(frame: pd.DataFrame) -> pd.Series:
-        rows = of(frame, "units")
+        rows = whole_seeds(frame, of(frame, "units"))
         rows = rows[~rows["model"].isin((PROBED, PROBED_VIT))]
         if mask is None:
             table = evidence.wide(rows, ["seed", "key", "mask"], "condition")

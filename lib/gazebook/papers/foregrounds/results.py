@@ -87,9 +87,13 @@ def six_of(rows: pd.DataFrame) -> list[str]:
 
 
 def common_seed_rows(frame: pd.DataFrame, measure: str, part: str = "scenes", **equal) -> pd.DataFrame:
-    """The same of the seeds that all models of the family have, where there are such: so that means compare like with like."""
-    seeds = evidence.common_seeds(of_family(frame, "clean", part), "model")["seed"].unique()
-    rows = of_family(frame, measure, part, **equal)
+    """The same of the seeds that all models of the family have."""
+    return whole_seeds(frame, of_family(frame, measure, part, **equal))
+
+
+def whole_seeds(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` of the seeds that all models of the family have, where there are such: so that seeds compare like with like."""
+    seeds = evidence.common_seeds(family(rows, frame.attrs.get("middle", 0.5)), "model")["seed"].unique()
     return rows[rows["seed"].isin(seeds)]
 
 
@@ -110,7 +114,7 @@ def matched(frame: pd.DataFrame, part: str, kind: str) -> tuple[float, pd.DataFr
     It lies midway between the lowest that every model is brought to and the highest that every model reaches; RFS between
     levels is interpolated. Empty where models have no accuracy in common.
     """
-    rows = of_family(frame, "noise", part, condition=kind, mask="own")
+    rows = common_seed_rows(frame, "noise", part, condition=kind, mask="own")
     rows = rows.assign(mean=(rows["fg"] + rows["bg"]) / 2)
     ends = rows.groupby("key")["mean"].agg(["min", "max"])
     if ends.empty or ends["min"].max() > ends["max"].min():
@@ -126,7 +130,7 @@ def matched(frame: pd.DataFrame, part: str, kind: str) -> tuple[float, pd.DataFr
 def proxies(frame: pd.DataFrame) -> pd.DataFrame:
     """Rank correlation of each way with removal over attributes, one row per model of scenes, one column per way."""
     found = []
-    for (model, seed, _), own in of_family(frame, "attribute").groupby(["model", "seed", "key"], sort=False):
+    for (model, seed, _), own in common_seed_rows(frame, "attribute").groupby(["model", "seed", "key"], sort=False):
         wide = own.pivot_table(index="attribute", columns="condition", values="value")
         rho = {way: metrics.rank_correlation(wide["removed"], wide[way]) for way in WAYS[1:]}
         found.append({"model": model, "seed": seed, **rho})
@@ -136,12 +140,12 @@ def proxies(frame: pd.DataFrame) -> pd.DataFrame:
 def score_ranks(frame: pd.DataFrame) -> pd.DataFrame:
     """Rank correlation with the truth of each alignment score over all models of scenes, seeds by scores."""
     rows = against_truth(frame, of(frame, "alignment", mask="own"))
-    return _ranks(rows, "condition").reindex(columns=list(SCORES))
+    return _ranks(whole_seeds(frame, rows), "condition").reindex(columns=list(SCORES))
 
 
 def truth_ranks(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Rank correlation with the truth of RFS `rows` by kind of noise: seeds by kinds."""
-    return _ranks(against_truth(frame, rows), "condition")
+    return _ranks(whole_seeds(frame, against_truth(frame, rows)), "condition")
 
 
 def _ranks(rows: pd.DataFrame, by: str) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from gazebook import metrics
+from gazebook import evidence, metrics
 from gazebook.evidence import Estimate, select
 from gazebook.evidence.frame import tidy
 from gazebook.ledger import Ledger, Record
@@ -74,8 +74,10 @@ def towards_object(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def agreement(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlation over the models of scenes of a seed of each two rulers, and of each with the truth: seeds by pairs."""
-    table = numbers(frame)
+    """Rank correlation over the models of scenes of a seed of each two rulers, and of each with the truth: seeds by pairs, of
+    the seeds that all kinds of models have.
+    """
+    table = evidence.common_seeds(numbers(frame), "model")
     found = {seed: _correlations(towards_object(own)) for seed, own in table.groupby("seed") if len(own) > 2}
     return pd.DataFrame.from_dict(found, orient="index")
 
