@@ -147,8 +147,9 @@ def graded(file: Path) -> tuple[int, int]:
         if "gap" in cell.metadata.get("tags", ()):
             cell.source = answers.get(cell.id, "...")
     run(lab)
-    done, tasks = re.fullmatch(r"(\d+) of (\d+) tasks done\n", lab.cells[-1].outputs[0].text).groups()
-    return int(done), int(tasks)
+    said = "".join(output.get("text", "") for output in lab.cells[-1].outputs)
+    done = re.search(r"(\d+) of \d+ tasks done", said)  # nothing is said where the answers broke the checks themselves
+    return int(done[1]) if done else 0, sum(cell.source.count("lab.task(") for cell in lab.cells)
 
 
 @contextmanager

@@ -90,6 +90,14 @@ def test_a_solved_lab_passes_its_hidden_tests(file, course):
 
 
 @pytest.mark.slow
+def test_an_answer_that_breaks_the_checks_is_graded_all_the_same(course, tmp_path):
+    solved = nbformat.read(LABS[2], as_version=4)
+    next(cell for cell in solved.cells if "gap" in cell.metadata.get("tags", ())).source = "lab = None"
+    nbformat.write(solved, tmp_path / LABS[2].name)
+    assert course.graded(tmp_path / LABS[2].name) == (0, 5)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("file", LABS[::2], ids=lambda f: f.stem)
 def test_a_student_who_runs_an_empty_lab_is_told_what_is_missing(file, course):
     empty = course.run(course.for_students(nbformat.read(file, as_version=4)))
