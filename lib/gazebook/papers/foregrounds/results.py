@@ -139,18 +139,15 @@ def proxies(frame: pd.DataFrame) -> pd.DataFrame:
 
 def score_ranks(frame: pd.DataFrame) -> pd.DataFrame:
     """Rank correlation with the truth of each alignment score over all models of scenes, seeds by scores."""
-    rows = against_truth(frame, of(frame, "alignment", mask="own"))
-    return _ranks(whole_seeds(frame, rows), "condition").reindex(columns=list(SCORES))
+    return truth_ranks(frame, of(frame, "alignment", mask="own")).reindex(columns=list(SCORES))
 
 
 def truth_ranks(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlation with the truth of RFS `rows` by kind of noise: seeds by kinds."""
-    return _ranks(whole_seeds(frame, against_truth(frame, rows)), "condition")
-
-
-def _ranks(rows: pd.DataFrame, by: str) -> pd.DataFrame:
-    rho = {k: metrics.rank_correlation(g["value"], g["truth"]) for k, g in rows.groupby(["seed", by])}
-    return pd.Series(rho, pd.MultiIndex.from_tuples(rho, names=["seed", by]), dtype=float).unstack() if rho else pd.DataFrame()
+    """Rank correlation with the truth of `rows` by their condition, a kind of noise or a score: seeds by conditions."""
+    names = ["seed", "condition"]
+    groups = whole_seeds(frame, against_truth(frame, rows)).groupby(names)
+    rho = {k: metrics.rank_correlation(g["value"], g["truth"]) for k, g in groups}
+    return pd.Series(rho, pd.MultiIndex.from_tuples(rho, names=names), dtype=float).unstack() if rho else pd.DataFrame()
 
 
 def _rows(record: Record) -> list[dict]:
