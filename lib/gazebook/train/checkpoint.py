@@ -24,11 +24,6 @@ def save(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, 
     write_tensors(file, tensors, {"history": json.dumps(history), **metadata})
 
 
-def read_history(file: Path) -> list[dict]:
-    """The history alone of what `save` wrote."""
-    return json.loads(read_metadata(file)["history"])
-
-
 def restore(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> list[dict]:
     """Load what `save` wrote and return the history; an absent file leaves everything as it is and returns [].
 
