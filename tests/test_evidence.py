@@ -62,6 +62,7 @@ def test_rows_are_selected_and_seeds_in_common_found():
     assert list(frame.columns) == [*COLUMNS, "label"] and frame.attrs["note"] == 3 and set(frame["paper"]) == {"demo"}
     assert len(evidence.select(frame, model="a", seed=[0, 2])) == 2
     assert set(evidence.common_seeds(frame, "model")["seed"]) == {1, 2}
+    assert set(evidence.common_seeds(frame, ["model", "level"])["seed"]) == {1, 2}, "without a level is a kind of its own"
     apart = frame[(frame["model"] == "a") & (frame["seed"] == 0) | (frame["model"] == "b") & (frame["seed"] == 1)]
     assert len(evidence.common_seeds(apart, "model")) == 2, "without a seed in common all stay"
     assert evidence.wide(frame.iloc[:0], ["seed", "model"], "condition", ["x"]).shape == (0, 1)

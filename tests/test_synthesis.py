@@ -104,6 +104,15 @@ def test_agreement_is_spearmans_with_signs_that_grow_with_reliance_on_objects():
     assert list(table) == ["BG-gap", TRUTH] and table["BG-gap"].max() == 0
 
 
+def test_agreement_is_over_the_same_networks_in_every_seed():
+    frame = frame_like({"BG-gap": {s: [0.4, 0.2, 0.0, 0.3] for s in (0, 1)}, "truth": {s: [0.1, 0.5, 0.9, 0.3] for s in (0, 1)}})
+    frame["correlation"] = [0.0, 1.0, 0.5, 0.5] * 4
+    frame["model"] = ["m0", "m0", "m0", "m1"] * 4
+    assert list(agreement(frame).index) == [0, 1]
+    without = (frame["seed"] == 1) & (frame["correlation"] == 0)
+    assert list(agreement(frame[~without]).index) == [0], "the family alone is ranked otherwise than networks of all scenes"
+
+
 @pytest.mark.parametrize(("sign", "verdict"), [(1, Verdict.SUPPORTED), (-1, Verdict.CONTRADICTED)])
 def test_claims_turn_round_with_the_results(sign, verdict):
     random = np.random.default_rng(0)

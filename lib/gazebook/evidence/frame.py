@@ -36,7 +36,7 @@ def common_seeds(frame: pd.DataFrame, over: str | list[str], within: str | list[
     groups = [frame] if not len(within) else [g for _, g in frame.groupby(within, sort=False, dropna=False)]
     kept = []
     for own in groups:
-        cells = own[over] if isinstance(over, str) else own[over].apply(tuple, axis=1)
+        cells = own.groupby(over, dropna=False).ngroup()
         there = cells.groupby(own["seed"]).nunique()
         seeds = there.index[there == cells.nunique()]
         kept.append(own[own["seed"].isin(seeds)] if len(seeds) else own)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gazebook.errors import check_known
+from gazebook.evidence.estimate import FEWEST
 from gazebook.measure.attributes import ATTRIBUTES
 from gazebook.measure.noise import CLEAN, NOISE
 from gazebook.measure.reliance import CONFLICT
@@ -31,7 +32,8 @@ class Axes:
     """A profile of paper 3: fields that all runs on scenes, and all on images, share, and the axes of the grid.
 
     `models` and `image_models` are what makes each model of the family, as fields of Run. `correlations` are those of
-    background and class in the training scenes, for the models that are there at more than the middle one. `cues` are the
+    background and class in the training scenes, for the models that are there at more than the middle one, at as many seeds as
+    a claim needs. `cues` are the
     classes in whose training scenes a mark is planted, one a run, for `cue_models`. Whatever the correlation in
     training, all models are tested on scenes of the middle one. `reference_evaluation` is added for the models that carry the
     examples: those of the first seed, at the middle correlation and on images. `more_seeds` are further seeds of the family on
@@ -215,9 +217,10 @@ def again(run: Run, label: dict[str, Any]) -> dict[Run, dict[str, Any]]:
 def scenes(axes: Axes, seeds: Sequence[int] = ()) -> dict[Run, dict[str, Any]]:
     """The models of scenes, each with its name, correlation and seed."""
     found: dict[Run, dict[str, Any]] = {}
-    for seed in seeds or (*axes.seeds, *axes.more_seeds):
+    own = (*axes.seeds, *axes.more_seeds)
+    for seed in seeds or own:
         for model in axes.models:
-            for rho in axes.correlations.get(model, (axes.middle,)) if seed in axes.seeds else (axes.middle,):
+            for rho in axes.correlations.get(model, (axes.middle,)) if seed in own[:FEWEST] else (axes.middle,):
                 label = {"model": model, "correlation": rho, "seed": seed}
                 found |= again(on_scenes(axes, model, rho, seed), label)
     return found

@@ -143,9 +143,11 @@ def score_ranks(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def truth_ranks(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlation with the truth of `rows` by their condition, a kind of noise or a score: seeds by conditions."""
+    """Rank correlation with the truth of `rows` by their condition, a kind of noise or a score: seeds by conditions, of the
+    seeds that all kinds of models have.
+    """
     names = ["seed", "condition"]
-    groups = whole_seeds(frame, against_truth(frame, rows)).groupby(names)
+    groups = evidence.common_seeds(against_truth(frame, rows), ["model", "correlation"]).groupby(names)
     rho = {k: metrics.rank_correlation(g["value"], g["truth"]) for k, g in groups}
     return pd.Series(rho, pd.MultiIndex.from_tuples(rho, names=names), dtype=float).unstack() if rho else pd.DataFrame()
 

@@ -77,7 +77,7 @@ def agreement(frame: pd.DataFrame) -> pd.DataFrame:
     """Rank correlation over the models of scenes of a seed of each two rulers, and of each with the truth: seeds by pairs, of
     the seeds that all kinds of models have.
     """
-    table = evidence.common_seeds(numbers(frame), "model")
+    table = evidence.common_seeds(numbers(frame), ["model", "correlation"])
     found = {seed: _correlations(towards_object(own)) for seed, own in table.groupby("seed") if len(own) > 2}
     return pd.DataFrame.from_dict(found, orient="index")
 
