@@ -45,6 +45,22 @@ def test_chance_is_seeded_picture_by_picture(pictures, name):
     assert not np.array_equal(first, second), "each image has its own stream"
 
 
+def test_an_image_on_which_no_drop_falls_stays_as_it_is():
+    """The package divides by the largest drop; without one it gives a black image."""
+    grey = np.full((150, 32, 32, 3), 128, np.uint8)
+    spattered = corrupt.corrupt(grey, "spatter", 1)
+    assert np.array_equal(spattered[103], grey[103]) and spattered.reshape(150, -1).max(axis=1).min() > 0
+    assert not np.array_equal(spattered[0], grey[0])
+
+
+@pytest.mark.parametrize("name", corrupt.CORRUPTIONS)
+def test_flat_images_make_no_nan(name):
+    flat = np.stack([np.full((32, 32, 3), value, np.uint8) for value in (0, 1, 127, 255)])
+    with np.errstate(all="raise", under="ignore"):
+        for severity in corrupt.SEVERITIES:
+            assert corrupt.corrupt(flat, name, severity).shape == flat.shape
+
+
 def test_enlarging_first_is_cubic_up_and_cubic_or_area_down(pictures):
     large = cv2.resize(pictures[0], (224, 224), interpolation=cv2.INTER_CUBIC)
     large = imagecorruptions.corrupt(large, severity=2, corruption_name="contrast")

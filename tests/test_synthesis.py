@@ -105,7 +105,9 @@ def test_agreement_is_spearmans_with_signs_that_grow_with_reliance_on_objects():
 
 
 def test_agreement_is_over_the_same_networks_in_every_seed():
-    frame = frame_like({"BG-gap": {s: [0.4, 0.2, 0.0, 0.3] for s in (0, 1)}, "truth": {s: [0.1, 0.5, 0.9, 0.3] for s in (0, 1)}})
+    frame = frame_like(
+        {"BG-gap": {s: [0.4, 0.2, 0.0, 0.3] for s in (0, 1)}, "truth": {s: [0.1, 0.5, 0.9, 0.3] for s in (0, 1)}}
+    )
     frame["correlation"] = [0.0, 1.0, 0.5, 0.5] * 4
     frame["model"] = ["m0", "m0", "m0", "m1"] * 4
     assert list(agreement(frame).index) == [0, 1]
